@@ -1,0 +1,8 @@
+//! ROOM 1: typed system calls, one file per area; no policy.
+//!
+//! `unsafe` lives here (and in `boundary` and `preload`) so that it lives nowhere else. Every function
+//! wraps one documented kernel interface, returns [`Result`], and keeps the kernel's own names.
+
+mod errno;
+
+pub use errno::{Errno, Result};
