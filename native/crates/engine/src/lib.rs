@@ -1,1 +1,9 @@
-//! engine
+//! The operations of stasis: taking snapshots and bringing them back, and the one door through which the
+//! command asks for them.
+#![forbid(unsafe_code)]
+
+mod dispatch;
+mod doctor;
+
+pub use abi::Control;
+pub use dispatch::dispatch;

@@ -1,0 +1,120 @@
+//! The operations that the command asks for, one struct each, as they arrive in JSON.
+//!
+//! Unknown fields are refused: a request that the engine only half understands is a mistake, not a wish.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Where this user's state lives: what outlasts a reboot, and what does not.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Home {
+    pub data: PathBuf,
+    pub run: PathBuf,
+}
+
+/// One application of ours, or a process tree that stasis did not start.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    Aid(String),
+    Pid(i32),
+}
+
+/// Declares request structs: every one carries the home folders.
+macro_rules! requests {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            pub home: Home,
+            $($(#[$field_doc])* pub $field: $kind,)*
+        }
+    )*};
+}
+
+requests! {
+    /// Start an application in a capsule.
+    Run {
+        name: String,
+        argv: Vec<String>,
+        /// The complete environment.
+        env: BTreeMap<String, String>,
+        cwd: PathBuf,
+        detach: bool,
+        /// Make a pseudo terminal; the capsule's helper keeps its master.
+        terminal: bool,
+        #[serde(default)]
+        hostname: Option<String>,
+    }
+    /// Relay the caller's standard streams to an application's terminal until it ends.
+    Attach {
+        #[serde(default)]
+        aid: Option<String>,
+        #[serde(default)]
+        pid: Option<i32>,
+    }
+    /// Send a signal to an application; SIGKILL goes to every process of it.
+    Signal { aid: String, signal: i32 }
+    /// SIGTERM, then after `timeout_ms` SIGKILL; answers when no process is left.
+    Stop { aid: String, timeout_ms: u64 }
+    /// Wait until an application has ended.
+    Wait { aid: String }
+    /// Run one more command inside a capsule.
+    Exec { aid: String, argv: Vec<String>, env: BTreeMap<String, String>, cwd: PathBuf, terminal: bool }
+    /// List applications.
+    Ps {}
+    /// Forget an application that has ended.
+    Remove { aid: String }
+    /// Capture applications or process trees into a new folder.
+    Snapshot {
+        target: Vec<Target>,
+        /// The folder to create; absolute.
+        out: PathBuf,
+        /// Leave no process behind once the image is complete.
+        stop: bool,
+        /// The caller's own words about the snapshot, kept verbatim in the image.
+        label: serde_json::Value,
+    }
+    /// Bring a snapshot back.
+    Restore {
+        dir: PathBuf,
+        #[serde(default)]
+        name: Option<String>,
+        detach: bool,
+        terminal: bool,
+        /// Paths that moved: old path to new path.
+        #[serde(default)]
+        files: BTreeMap<String, String>,
+    }
+    /// Describe a snapshot.
+    Inspect { dir: PathBuf }
+    /// Check every checksum of a snapshot.
+    Verify { dir: PathBuf }
+    /// Describe every snapshot in a folder.
+    List { folder: PathBuf }
+    /// Probe this host.
+    Doctor {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_target_is_an_aid_or_a_pid() {
+        let targets: Vec<Target> =
+            serde_json::from_value(json!([{"aid": "0123456789ab"}, {"pid": 7}])).unwrap();
+        assert_eq!(targets, [Target::Aid("0123456789ab".into()), Target::Pid(7)]);
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let home = json!({"data": "/d", "run": "/r"});
+        let refused = serde_json::from_value::<Wait>(json!({"home": home, "aid": "a", "force": true}));
+        assert!(refused.unwrap_err().to_string().contains("force"));
+    }
+}
