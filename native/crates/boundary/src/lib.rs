@@ -3,6 +3,7 @@
 //! A request goes in as JSON, its operation runs on a thread of its own (ptrace belongs to the thread that attached,
 //! and the caller's pool threads come and go), and the response comes out as JSON. No logic of the operations is here.
 
+pub mod embedded;
 mod exports;
 mod fence;
 mod jobs;
