@@ -1,0 +1,174 @@
+/**
+ * The requests that the engine answers, and its answers. The request structs are in
+ * native/crates/abi/src/request.rs; field names are the same on both sides.
+ */
+
+/** Where this user's state lives: what outlasts a reboot, and what does not. */
+export interface Home {
+  data: string;
+  run: string;
+}
+
+/** One application, or a process tree that stasis did not start. */
+export type Target = { aid: string } | { pid: number };
+
+/** How a process ended: with an exit code, or by a signal. */
+export interface Ending {
+  code?: number;
+  signal?: number;
+}
+
+/** What the command says about a snapshot; the image keeps it verbatim. */
+export interface Label {
+  id: string;
+  /** Absent for a process tree that stasis did not start. */
+  name?: string;
+  aid?: string;
+  tags: string[];
+  /** ISO 8601. */
+  created: string;
+}
+
+export interface Application extends Ending {
+  aid: string;
+  name: string;
+  /** `lost`: its capsule is gone without a word, as after a power cut. */
+  state: "running" | "exited" | "lost";
+  pid?: number;
+  processes?: number;
+  /** ISO 8601. */
+  started: string;
+  command: string[];
+  rss_bytes?: number;
+}
+
+export interface Descriptor {
+  fd: number;
+  kind: string;
+  detail: string;
+  flags: string | number;
+}
+
+export interface ImageProcess {
+  pid: number;
+  ppid: number;
+  pgid: number;
+  sid: number;
+  comm: string;
+  exe: string;
+  cwd: string;
+  threads: number;
+  vmas: number;
+  bytes: number;
+  descriptors: Descriptor[];
+}
+
+export interface Section {
+  kind: string;
+  version: number;
+  bytes: number;
+}
+
+export interface Inspection {
+  format: number | string;
+  label: Partial<Label> | null;
+  host: Record<string, unknown>;
+  processes: ImageProcess[];
+  sections: Section[];
+  bytes: number;
+}
+
+/** A sub-folder of the store: a snapshot, or what is left of one. */
+export type Listed =
+  | { dir: string; label: Partial<Label> | null; bytes: number; processes: number; created?: string }
+  | { dir: string; damaged: string };
+
+/** One thing that stasis relies on, as this host has it. */
+export interface Check {
+  name: string;
+  found: string;
+  needed: string;
+  ok: boolean;
+  /** Whether stasis is of no use without it; the others each cost one feature. */
+  required: boolean;
+  consequence: string;
+  fix?: string;
+}
+
+export interface RunRequest {
+  name: string;
+  argv: string[];
+  env: Record<string, string>;
+  cwd: string;
+  detach: boolean;
+  terminal: boolean;
+  hostname?: string;
+}
+
+export interface Started {
+  aid: string;
+  name: string;
+  pid: number;
+}
+
+export interface ExecRequest {
+  aid: string;
+  argv: string[];
+  env: Record<string, string>;
+  cwd: string;
+  terminal: boolean;
+}
+
+export interface SnapshotRequest {
+  target: Target[];
+  out: string;
+  stop: boolean;
+  label: Label;
+}
+
+export interface SnapshotTaken {
+  dir: string;
+  processes: number;
+  threads: number;
+  bytes: number;
+  pause_us: number;
+  total_us: number;
+  notes: string[];
+}
+
+export interface RestoreRequest {
+  dir: string;
+  name?: string;
+  detach: boolean;
+  terminal: boolean;
+  files?: Record<string, string>;
+}
+
+/** `aid` and `name` are absent for a process tree, which comes back in the caller's namespaces. */
+export interface Restored {
+  aid?: string;
+  name?: string;
+  pid: number;
+}
+
+/** Every operation with the type of its request and of its answer. */
+export interface Operations {
+  run: { request: RunRequest; response: Started };
+  attach: { request: Target; response: Ending };
+  signal: { request: { aid: string; signal: number }; response: unknown };
+  stop: { request: { aid: string; timeout_ms: number }; response: Ending & { killed: boolean } };
+  wait: { request: { aid: string }; response: Ending };
+  exec: { request: ExecRequest; response: Ending & { pid: number } };
+  ps: { request: Record<never, never>; response: { apps: Application[] } };
+  remove: { request: { aid: string }; response: unknown };
+  snapshot: { request: SnapshotRequest; response: SnapshotTaken };
+  restore: { request: RestoreRequest; response: Restored };
+  inspect: { request: { dir: string }; response: Inspection };
+  verify: { request: { dir: string }; response: { ok: true; bytes: number } };
+  list: { request: { folder: string }; response: { snapshots: Listed[] } };
+  doctor: { request: Record<never, never>; response: { checks: Check[] } };
+}
+
+export type Operation = keyof Operations;
+export type Request<Op extends Operation> = Operations[Op]["request"];
+export type Response<Op extends Operation> = Operations[Op]["response"];
