@@ -4,5 +4,13 @@
 //! wraps one documented kernel interface, returns [`Result`], and keeps the kernel's own names.
 
 mod errno;
+pub mod folder;
+pub mod namespaces;
+pub mod poll;
+pub mod privileges;
+pub mod process;
+pub mod signals;
+pub mod sockets;
+pub mod terminal;
 
 pub use errno::{Errno, Result};
