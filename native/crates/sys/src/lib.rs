@@ -5,10 +5,10 @@
 
 mod errno;
 pub mod folder;
+pub mod lifecycle;
 pub mod namespaces;
 pub mod poll;
 pub mod privileges;
-pub mod process;
 pub mod signals;
 pub mod sockets;
 pub mod terminal;

@@ -132,6 +132,6 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).expect("the other end is closed");
         assert_eq!(text, "through");
-        assert_eq!(peer_uid(a.as_fd()), Ok(crate::process::effective_uid()));
+        assert_eq!(peer_uid(a.as_fd()), Ok(crate::lifecycle::effective_uid()));
     }
 }
