@@ -1,0 +1,161 @@
+//! The thread that writes and hashes page data, so that whoever copies it out of a stopped process need not.
+
+use crate::checksum::BlockSums;
+use crate::{Error, Result, pack};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// Buffers that may wait to be written. One being filled, one being written and one between them are enough
+/// to keep both sides busy; more would only spread the work over more memory than the caches hold.
+const DEPTH: usize = 2;
+/// Bytes written and then hashed in one go: small enough that hashing finds them still in the cache.
+const STRIDE: usize = 256 << 10;
+
+enum Order {
+    Write(Vec<u8>),
+    /// Everything before this was written, or has failed.
+    Flush(Sender<()>),
+}
+
+/// What the thread hands back when it ends.
+pub struct Written {
+    pub file: File,
+    pub end: u64,
+    pub sums: Vec<u64>,
+}
+
+/// Handle of the thread. Dropping it ends the thread, without writing what still waits.
+pub struct Worker {
+    orders: Option<SyncSender<Order>>,
+    used: Receiver<Vec<u8>>,
+    failure: Arc<Mutex<Option<Error>>>,
+    thread: Option<JoinHandle<Written>>,
+}
+
+impl Worker {
+    /// Starts the thread on a new file, with `first` as the first bytes of it.
+    pub fn start(file: File, path: PathBuf, first: Vec<u8>) -> Result<Self> {
+        let (orders, inbox) = sync_channel(DEPTH);
+        let (outbox, used) = channel();
+        let failure = Arc::new(Mutex::new(None));
+        let name = path.clone();
+        let desk = Desk { file, path, end: 0, sums: BlockSums::new(), failure: Arc::clone(&failure) };
+        let thread = thread::Builder::new()
+            .name("stasis-pack".into())
+            .spawn(move || desk.work(&inbox, &outbox))
+            .map_err(|error| Error::io("start a thread to write", &name, &error))?;
+        let worker = Self { orders: Some(orders), used, failure, thread: Some(thread) };
+        worker.write(first)?;
+        Ok(worker)
+    }
+
+    /// Queues `data` behind all before it; waits only while the queue is full.
+    pub fn write(&self, data: Vec<u8>) -> Result<()> {
+        self.check()?;
+        self.order(Order::Write(data));
+        Ok(())
+    }
+
+    /// Waits until everything that was queued is with the kernel.
+    pub fn flush(&self) -> Result<()> {
+        let (done, wait) = channel();
+        self.order(Order::Flush(done));
+        let _ = wait.recv(); // an error means that the thread is gone, which finish reports
+        self.check()
+    }
+
+    /// A buffer that was written and is free again.
+    pub fn used_buffer(&self) -> Option<Vec<u8>> {
+        self.used.try_recv().ok()
+    }
+
+    /// Ends the thread after all that was queued.
+    pub fn finish(mut self) -> Result<Written> {
+        self.flush()?;
+        self.orders = None;
+        let thread = self.thread.take().expect("only finish and drop take the thread");
+        match thread.join() {
+            Ok(written) => Ok(written),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// The first failure of the thread, which is then that of every later call.
+    fn check(&self) -> Result<()> {
+        match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            let _ = orders.send(order); // fails only if the thread panicked, which finish reports
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert(Error::Cancelled);
+        drop(failure);
+        self.orders = None;
+        let _ = thread.join();
+    }
+}
+
+/// The thread's side.
+struct Desk {
+    file: File,
+    path: PathBuf,
+    end: u64,
+    sums: BlockSums,
+    failure: Arc<Mutex<Option<Error>>>,
+}
+
+impl Desk {
+    fn work(mut self, inbox: &Receiver<Order>, outbox: &Sender<Vec<u8>>) -> Written {
+        for order in inbox {
+            match order {
+                Order::Write(data) => {
+                    self.write(&data);
+                    let _ = outbox.send(data); // nobody may want buffers any more
+                }
+                Order::Flush(done) => {
+                    let _ = done.send(());
+                }
+            }
+        }
+        Written { file: self.file, end: self.end, sums: self.sums.finish() }
+    }
+
+    /// Passes over everything once something has failed, so that nobody waits for room in the queue.
+    fn write(&mut self, data: &[u8]) {
+        for stride in data.chunks(STRIDE) {
+            if self.failed() {
+                return;
+            }
+            match self.file.write_all_at(stride, self.end) {
+                Ok(()) => self.sums.update(stride),
+                Err(error) => self.fail(Error::io("write", &self.path, &error)),
+            }
+            self.end += stride.len() as u64;
+        }
+    }
+
+    fn failed(&self) -> bool {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn fail(&self, error: Error) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+const _: () = assert!((STRIDE as u64).is_multiple_of(pack::PAGE));
