@@ -1,0 +1,27 @@
+import { Argument, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Open, Session } from "../session.ts";
+import { outputOptions, verb } from "../verb.ts";
+
+/** `stasis complete-ids`: what a shell offers for an argument; completions call it, people do not. */
+export function completeIds(open: Open): CommandUnknownOpts {
+  return verb("complete-ids", "print the words that complete an argument")
+    .addArgument(new Argument("<kind>", "of which kind").choices(["app", "snapshot", "target"] as const))
+    .action(async (kind, _options, command) => {
+      const session = open(outputOptions(command));
+      const words = [
+        ...(kind === "snapshot" ? [] : await applicationWords(session)),
+        ...(kind === "app" ? [] : await snapshotWords(session)),
+      ];
+      session.output.lines([...new Set(words)]);
+    });
+}
+
+async function applicationWords(session: Session): Promise<string[]> {
+  return (await session.applications()).flatMap((one) => [one.name, one.aid]);
+}
+
+async function snapshotWords(session: Session): Promise<string[]> {
+  return (await session.snapshots()).flatMap(({ id, name }) =>
+    name === undefined ? [id] : [id, `${name}@latest`]
+  );
+}

@@ -1,0 +1,18 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Open } from "../session.ts";
+import { renderInspection } from "../ui/inspection.ts";
+import { outputOptions, verb } from "../verb.ts";
+
+/** `stasis inspect`: what a snapshot holds. */
+export function inspect(open: Open): CommandUnknownOpts {
+  return verb("inspect", "show what a snapshot holds")
+    .argument("<snapshot>", "an id, the beginning of one, APP@latest, APP@2, or a folder")
+    .action(async (given, _options, command) => {
+      const session = open(outputOptions(command));
+      const { output } = session;
+      const dir = await session.snapshotFolder(given);
+      const inspection = await session.perform("inspect", { dir });
+      if (output.json) output.object({ dir, ...inspection });
+      else output.lines(renderInspection(dir, inspection, output.stdout.columns()));
+    });
+}

@@ -1,0 +1,63 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Inspection, Restored } from "../../ffi/messages.ts";
+import { parseAssignments } from "../assignments.ts";
+import { stayWith } from "../attachment.ts";
+import { namesInUse } from "../catalog/applications.ts";
+import { checkName, freeName } from "../catalog/names.ts";
+import type { Open, Session } from "../session.ts";
+import { collect, outputOptions, verb } from "../verb.ts";
+
+/** `stasis restore`: brings a snapshot back. */
+export function restore(open: Open): CommandUnknownOpts {
+  return verb("restore", "bring a snapshot back and let it run")
+    .usage("[options] (SNAPSHOT | DIR)")
+    .argument("<snapshot>", "an id, the beginning of one, APP@latest, APP@2, or a folder")
+    .option("-d, --detach", "leave it running in the background")
+    .option("--name <NAME>", "call it NAME (default: the name it had, with a number if that is taken)")
+    .option("--file <OLD=NEW>", "open NEW where it had OLD open; may be given more than once", collect)
+    .action(async (given, options, command) => {
+      const session = open(outputOptions(command));
+      const dir = await session.snapshotFolder(given);
+      const files = filesOf(session, options.file ?? []);
+      const name = await nameOf(session, (await session.perform("inspect", { dir })).label, options.name);
+      const detach = options.detach === true;
+      const restored = await session.perform("restore", {
+        dir,
+        detach,
+        terminal: session.caller.terminal && !detach,
+        files,
+        ...(name !== undefined && { name }),
+      });
+      if (detach) report(session, restored);
+      else session.exitCode = await stayWith(session, targetOf(restored));
+    });
+}
+
+/** A process tree comes back without a name; an application under its own, or one that is free. */
+async function nameOf(
+  session: Session,
+  label: Inspection["label"],
+  given?: string,
+): Promise<string | undefined> {
+  if (given !== undefined) return checkName(given);
+  if (label?.name === undefined) return undefined;
+  return freeName(checkName(label.name), namesInUse(await session.applications()));
+}
+
+function filesOf(session: Session, words: readonly string[]): Record<string, string> {
+  const pairs = Object.entries(parseAssignments(words, "--file"));
+  return Object.fromEntries(pairs.map(([old, current]) => [old, session.absolute(current)]));
+}
+
+function targetOf({ aid, pid }: Restored): { aid: string } | { pid: number } {
+  return aid === undefined ? { pid } : { aid };
+}
+
+function report({ output }: Session, restored: Restored): void {
+  const { aid, name, pid } = restored;
+  if (output.json) output.object(restored);
+  else output.line(aid ?? String(pid));
+  output.talk(
+    name === undefined ? `Running again with pid ${pid}` : `Running again as "${name}" with pid ${pid}`,
+  );
+}

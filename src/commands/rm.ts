@@ -1,0 +1,85 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { StasisError } from "../../ffi/error.ts";
+import type { Application } from "../../ffi/messages.ts";
+import { resolveApplication } from "../catalog/applications.ts";
+import { discardSnapshot } from "../catalog/discard.ts";
+import { parseReference, pick, type Snapshot } from "../catalog/snapshots.ts";
+import type { Open, Session } from "../session.ts";
+import { outputOptions, verb } from "../verb.ts";
+
+/** What a word on the command line means; one of the two is there. */
+interface Meaning {
+  application: Application | undefined;
+  snapshot: Snapshot | undefined;
+}
+
+/** `stasis rm`: forgets applications that ended, and snapshots. */
+export function rm(open: Open): CommandUnknownOpts {
+  return verb("rm", "remove applications that have ended, or snapshots of the store")
+    .argument("<target...>", "names or AIDs of applications, ids of snapshots, APP@latest, APP@2")
+    .action(async (targets, _options, command) => {
+      const session = open(outputOptions(command));
+      for (const target of targets) await remove(session, target);
+    });
+}
+
+async function remove(session: Session, given: string): Promise<void> {
+  const { application, snapshot } = await meaning(session, given);
+  if (application !== undefined) await removeApplication(session, application);
+  if (snapshot !== undefined) removeSnapshot(session, snapshot);
+}
+
+/** Exactly one of the two; what could be both is not guessed at. */
+async function meaning(session: Session, given: string): Promise<Meaning> {
+  const reference = parseReference(given);
+  if ("folder" in reference) throw outsideTheStore(given);
+  const snapshot = await orAbsent(async () => pick(await session.snapshots(), reference));
+  const application = "id" in reference
+    ? await orAbsent(async () => resolveApplication(await session.applications(), given))
+    : undefined;
+  if (application === undefined && snapshot === undefined) throw neither(given);
+  if (application !== undefined && snapshot !== undefined) throw both(given, application, snapshot);
+  return { application, snapshot };
+}
+
+function outsideTheStore(given: string): StasisError {
+  return StasisError.of("usage", `Could not remove "${given}"`, {
+    causes: ["it is a folder outside the store"],
+    hint: `Remove it like any folder: rm -r ${given}`,
+  });
+}
+
+function neither(given: string): StasisError {
+  return StasisError.of("no_target", `Could not find "${given}"`, {
+    causes: ["it is neither an application nor a snapshot of the store"],
+    hint: '"stasis ps" and "stasis snapshots" list both',
+  });
+}
+
+function both(given: string, { name, aid }: Application, { id }: Snapshot): StasisError {
+  return StasisError.of("usage", `Could not tell what "${given}" is`, {
+    causes: [`it may be the application "${name}" (${aid}) or the snapshot ${id}`],
+    hint: "Give the whole id",
+  });
+}
+
+async function removeApplication(session: Session, { aid, name }: Application): Promise<void> {
+  await session.perform("remove", { aid });
+  if (session.output.json) session.output.object({ removed: "application", aid, name });
+  session.output.talk(`Removed the application "${name}" (${aid})`);
+}
+
+function removeSnapshot(session: Session, { id, dir }: Snapshot): void {
+  discardSnapshot(session.home, id, dir);
+  if (session.output.json) session.output.object({ removed: "snapshot", id });
+  session.output.talk(`Removed the snapshot ${id}`);
+}
+
+async function orAbsent<T>(find: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await find();
+  } catch (error) {
+    if (error instanceof StasisError && error.fault.code === "no_target") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,61 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { StasisError } from "../../ffi/error.ts";
+import type { RunRequest, Started } from "../../ffi/messages.ts";
+import { parseAssignments } from "../assignments.ts";
+import { stayWith } from "../attachment.ts";
+import { namesInUse } from "../catalog/applications.ts";
+import { checkName, freeName, nameFor } from "../catalog/names.ts";
+import type { Open, Session } from "../session.ts";
+import { collect, outputOptions, verb } from "../verb.ts";
+
+/** How often another application may take the very name that was chosen. */
+const ATTEMPTS = 5;
+
+/** `stasis run`: an application in a capsule of its own. */
+export function run(open: Open): CommandUnknownOpts {
+  return verb("run", "run a command as an application, in a capsule of its own")
+    .usage("[options] -- CMD [ARG...]")
+    .argument("<command...>", "the command and its arguments")
+    .option("-d, --detach", 'leave it running in the background; its output goes to "stasis logs"')
+    .option("--name <NAME>", "call it NAME (default: the name of the command)")
+    .option("--hostname <HOST>", "the host name that it sees (default: this host's)")
+    .option("-e, --env <K=V>", "set an environment variable; may be given more than once", collect)
+    .passThroughOptions()
+    .action(async (argv, options, command) => {
+      const session = open(outputOptions(command));
+      const env = { ...session.caller.env, ...parseAssignments(options.env ?? [], "--env") };
+      const detach = options.detach === true;
+      const request = {
+        argv,
+        env,
+        cwd: session.caller.cwd,
+        detach,
+        terminal: session.caller.terminal && !detach,
+        ...(options.hostname !== undefined && { hostname: options.hostname }),
+      };
+      const started = await start(session, request, options.name);
+      if (detach) report(session, started);
+      else session.exitCode = await stayWith(session, { aid: started.aid });
+    });
+}
+
+/** A name that the user gave is tried once; a chosen one again when somebody else took it first. */
+async function start(session: Session, request: Omit<RunRequest, "name">, given?: string): Promise<Started> {
+  if (given !== undefined) return await session.perform("run", { ...request, name: checkName(given) });
+  const wanted = nameFor(request.argv[0] ?? "");
+  for (let attempt = 1;; attempt++) {
+    const name = freeName(wanted, namesInUse(await session.applications()));
+    try {
+      return await session.perform("run", { ...request, name });
+    } catch (error) {
+      const raced = error instanceof StasisError && namesInUse(await session.applications()).has(name);
+      if (!raced || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+function report({ output }: Session, started: Started): void {
+  if (output.json) output.object(started);
+  else output.line(started.aid);
+  output.talk(`Running "${started.name}" with pid ${started.pid}`);
+}

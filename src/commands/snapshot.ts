@@ -1,0 +1,103 @@
+import { type CommandUnknownOpts, InvalidArgumentError } from "@commander-js/extra-typings";
+import { StasisError } from "../../ffi/error.ts";
+import type { Label, SnapshotTaken, Target } from "../../ffi/messages.ts";
+import { makePrivateFolder, storeOf } from "../catalog/home.ts";
+import { newId } from "../catalog/names.ts";
+import type { Open, Session } from "../session.ts";
+import { describeTaken } from "../ui/snapshots.ts";
+import { collect, outputOptions, verb } from "../verb.ts";
+
+/** What is to be captured, and how to speak of it. */
+interface Subject {
+  target: Target;
+  title: string;
+  name?: string;
+  aid?: string;
+}
+
+/** `stasis snapshot`: captures an application or a process tree. */
+export function snapshot(open: Open): CommandUnknownOpts {
+  return verb("snapshot", "take a snapshot of an application, which runs on")
+    .usage("[options] (APP | --pid PID)")
+    .argument("[app]", "the application's name or AID")
+    .option("--pid <PID>", "take the process PID and its descendants, which stasis did not start", parsePid)
+    .option("--out <DIR>", "make the folder DIR instead of putting the snapshot into the store")
+    .option("--stop", "leave no process of it once the snapshot is complete")
+    .option("--tag <TAG>", "mark the snapshot; may be given more than once", collect)
+    .action(async (app, options, command) => {
+      const session = open(outputOptions(command));
+      const subject = await subjectOf(session, app, options.pid);
+      const id = newId();
+      const out = placeFor(session, id, options.out);
+      const stop = options.stop === true;
+      const label = labelOf(subject, id, options.tag ?? []);
+      const taken = await session.perform("snapshot", { target: [subject.target], out, stop, label });
+      report(session, subject, label, taken, { stopped: stop, stored: options.out === undefined });
+    });
+}
+
+async function subjectOf(session: Session, app?: string, pid?: number): Promise<Subject> {
+  if ((app === undefined) === (pid === undefined)) {
+    throw StasisError.of("usage", "Could not tell what to take a snapshot of", {
+      causes: [app === undefined ? "neither APP nor --pid was given" : "both APP and --pid were given"],
+      hint: 'Write "stasis snapshot APP" or "stasis snapshot --pid PID"',
+    });
+  }
+  if (pid !== undefined) return { target: { pid }, title: `process ${pid}` };
+  const { aid, name } = await session.application(app ?? "");
+  return { target: { aid }, title: `"${name}"`, name, aid };
+}
+
+/** The folder that the engine is to create; it makes none over one that is there. */
+function placeFor(session: Session, id: string, out?: string): string {
+  if (out === undefined) {
+    const store = storeOf(session.home);
+    makePrivateFolder(store);
+    return `${store}/${id}`;
+  }
+  const folder = session.absolute(out);
+  if (exists(folder)) {
+    throw StasisError.of("usage", `Could not make the folder "${out}"`, {
+      causes: ["there is something by that name already"],
+      hint: "Give --out a folder that is not there yet",
+    });
+  }
+  return folder;
+}
+
+function labelOf({ name, aid }: Subject, id: string, tags: string[]): Label {
+  return {
+    id,
+    ...(name !== undefined && { name }),
+    ...(aid !== undefined && { aid }),
+    tags,
+    created: new Date().toISOString(),
+  };
+}
+
+function report(
+  { output }: Session,
+  { title }: Subject,
+  label: Label,
+  taken: SnapshotTaken,
+  { stopped, stored }: { stopped: boolean; stored: boolean },
+): void {
+  if (output.json) output.object({ ...label, ...taken });
+  else output.line(stored ? label.id : taken.dir);
+  output.talk(`Took ${title}: ${describeTaken(taken)}${stopped ? "; no process of it is left" : ""}`);
+  for (const note of taken.notes) output.talk(`  note: ${note}`);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function parsePid(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It must be the number of a process.");
+}

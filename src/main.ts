@@ -1,0 +1,65 @@
+import { CommanderError } from "@commander-js/extra-typings";
+import { Client } from "../ffi/client.ts";
+import type { Fault } from "../ffi/error.ts";
+import { locateHome, surroundings } from "./catalog/home.ts";
+import { applicationEnvironment } from "./environment.ts";
+import { Interrupts } from "./interrupts.ts";
+import { buildProgram } from "./program.ts";
+import { type Caller, Session } from "./session.ts";
+import { faultOf, showFault } from "./ui/errors.ts";
+import { Output, type OutputOptions, STDERR, STDOUT, wantsNoColor } from "./ui/output.ts";
+import { isBare, isShown, usageFault } from "./usage.ts";
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
+
+/** Runs one command and returns its exit code. */
+async function main(args: string[]): Promise<number> {
+  const interrupts = new Interrupts();
+  interrupts.install();
+  let session: Session | undefined;
+  const program = buildProgram((options) => session = openSession(options, interrupts));
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return session?.exitCode ?? 0;
+  } catch (thrown) {
+    if (isBare(thrown)) program.outputHelp();
+    // Whoever read our output has enough of it, as in "stasis ps | head -1".
+    if (isBare(thrown) || isShown(thrown) || thrown instanceof Deno.errors.BrokenPipe) return 0;
+    const output = session?.output ?? outputFor({ json: asksForJson(args) });
+    const fault = thrown instanceof CommanderError ? usageFault(thrown, verbIn(args)) : faultOf(thrown);
+    return report(fault, output);
+  }
+
+  function verbIn(words: string[]): string | undefined {
+    return program.commands.find((command) => command.name() === words.find((word) => !word.startsWith("-")))
+      ?.name();
+  }
+}
+
+function report(fault: Fault, output: Output): number {
+  showFault(fault, output);
+  return fault.exit;
+}
+
+function openSession(options: OutputOptions, interrupts: Interrupts): Session {
+  const home = locateHome(surroundings());
+  return new Session(new Client(home), home, outputFor(options), interrupts, caller());
+}
+
+function caller(): Caller {
+  return {
+    cwd: Deno.cwd(),
+    env: applicationEnvironment(Deno.env.toObject()),
+    terminal: Deno.stdin.isTerminal() && Deno.stdout.isTerminal(),
+  };
+}
+
+function outputFor(options: OutputOptions): Output {
+  return new Output(STDOUT, STDERR, options, wantsNoColor((name) => Deno.env.get(name)));
+}
+
+/** For a command line that could not be understood: did it ask for JSON before any `--`? */
+function asksForJson(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  return args.slice(0, end < 0 ? args.length : end).includes("--json");
+}

@@ -1,0 +1,60 @@
+import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
+import { completeIds } from "./commands/complete_ids.ts";
+import { completions } from "./commands/completions.ts";
+import { doctor } from "./commands/doctor.ts";
+import { exec } from "./commands/exec.ts";
+import { inspect } from "./commands/inspect.ts";
+import { kill } from "./commands/kill.ts";
+import { logs } from "./commands/logs.ts";
+import { man } from "./commands/man.ts";
+import { ps } from "./commands/ps.ts";
+import { restore } from "./commands/restore.ts";
+import { rm } from "./commands/rm.ts";
+import { run } from "./commands/run.ts";
+import { snapshot } from "./commands/snapshot.ts";
+import { snapshots } from "./commands/snapshots.ts";
+import { stop } from "./commands/stop.ts";
+import { verify } from "./commands/verify.ts";
+import { version } from "./commands/version.ts";
+import { wait } from "./commands/wait.ts";
+import type { Open } from "./session.ts";
+import { verb } from "./verb.ts";
+
+/** The whole command line. Nothing is printed and nothing exits on its own: errors and help are thrown. */
+export function buildProgram(open: Open): CommandUnknownOpts {
+  const program = verb("stasis", "Run applications, take snapshots of them and bring them back.")
+    .usage("COMMAND [OPTION...] [ARGUMENT...]")
+    .addOption(new Option("-V, --version", "show the version").helpGroup("Common options:"))
+    .helpCommand("help [command]", "show how to use a command")
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .addHelpText("after", EXAMPLES);
+  program.on("option:version", () => version(open, program));
+  const groups: [title: string, commands: CommandUnknownOpts[]][] = [
+    ["Applications:", [run, ps, logs, exec, stop, kill, wait].map((make) => make(open))],
+    ["Snapshots:", [snapshot, restore, snapshots, inspect, verify, rm].map((make) => make(open))],
+    ["Help:", [doctor(open), completions(open, program), man(open, program)]],
+  ];
+  for (const [title, commands] of groups) {
+    for (const command of commands) program.addCommand(command.helpGroup(title));
+  }
+  program.addCommand(completeIds(open), { hidden: true });
+  for (const command of program.commands) inherit(command, program);
+  return program;
+}
+
+/** addCommand hands nothing down by itself. */
+function inherit(command: CommandUnknownOpts, program: CommandUnknownOpts): void {
+  command.exitOverride().configureOutput(program.configureOutput()).showSuggestionAfterError();
+}
+
+const EXAMPLES = `
+Examples:
+  stasis run -d --name cache -- redis-server    start an application in the background
+  stasis snapshot cache --stop                  put it away
+  stasis restore cache@latest -d                and bring it back where it was
+  stasis snapshot --pid 4711 --out ./saved      the same for a process that runs already
+
+"stasis COMMAND --help" explains a command; "stasis doctor" tells what this host allows.`;

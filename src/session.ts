@@ -1,0 +1,89 @@
+import { resolve } from "node:path";
+import type { Engine } from "../ffi/client.ts";
+import { StasisError } from "../ffi/error.ts";
+import type { Application, Home, Operation, Request, Response } from "../ffi/messages.ts";
+import { resolveApplication } from "./catalog/applications.ts";
+import { storeOf } from "./catalog/home.ts";
+import { catalogue, parseReference, pick, type Snapshot } from "./catalog/snapshots.ts";
+import type { Interrupts } from "./interrupts.ts";
+import type { Output, OutputOptions } from "./ui/output.ts";
+import { withProgress } from "./ui/progress.ts";
+
+/** The process that runs the command, as applications are started from it. */
+export interface Caller {
+  cwd: string;
+  env: Record<string, string>;
+  /** Whether stdin and stdout both are a terminal. */
+  terminal: boolean;
+}
+
+/** Makes the session of a command once its options are known. */
+export type Open = (options: OutputOptions) => Session;
+
+/** What one command works with: the engine, its home, the person or program that called it. */
+export class Session {
+  exitCode = 0;
+
+  constructor(
+    readonly engine: Engine,
+    readonly home: Home,
+    readonly output: Output,
+    readonly interrupts: Interrupts,
+    readonly caller: Caller,
+  ) {}
+
+  /** Runs an operation to its end, with progress. A signal cancels it; the end is awaited all the same. */
+  async perform<Op extends Operation>(operation: Op, request: Request<Op>): Promise<Response<Op>> {
+    const job = this.engine.start(operation, request);
+    using _listening = this.interrupts.take(() => job.cancel());
+    return await withProgress(job, this.output);
+  }
+
+  async applications(): Promise<Application[]> {
+    return (await this.perform("ps", {})).apps;
+  }
+
+  /** The application that the user means by a name, an AID or the beginning of one. */
+  async application(given: string): Promise<Application> {
+    return resolveApplication(await this.applications(), given);
+  }
+
+  /** The snapshots of the store, newest first. */
+  async snapshots(): Promise<Snapshot[]> {
+    const folder = storeOf(this.home);
+    if (!isFolder(folder)) return [];
+    return catalogue((await this.perform("list", { folder })).snapshots);
+  }
+
+  /** The folder of the snapshot that the user means by an id, `APP@latest` or a path. */
+  async snapshotFolder(given: string): Promise<string> {
+    const reference = parseReference(given);
+    if (!("folder" in reference)) {
+      return pick(await this.snapshots(), reference).dir;
+    }
+    const folder = this.absolute(reference.folder);
+    if (isFolder(folder)) return folder;
+    throw StasisError.of("no_target", `Could not find a snapshot in "${given}"`, {
+      causes: [`there is no folder ${folder}`],
+    });
+  }
+
+  /** A path that the user gave, as seen from anywhere. */
+  absolute(path: string): string {
+    return resolve(this.caller.cwd, path);
+  }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw StasisError.of("not_permitted", `Could not look into "${path}"`, {
+        causes: ["permission denied"],
+      });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,73 @@
+import { signalNames } from "../signals.ts";
+import type { Flag, Verb, Words } from "./tree.ts";
+
+/**
+ * Completions for bash, without the bash-completion package. bash splits words at `@` and `=`, so the whole word
+ * is taken from the line, and what stands before the last `@` is cut off the candidates again.
+ */
+export function bashCompletions(verbs: readonly Verb[], flags: readonly Flag[]): string {
+  const cases = verbs.map(caseOf).join("\n");
+  return `# bash completion for stasis: source <(stasis completions bash)
+_stasis() {
+  local line=\${COMP_LINE:0:COMP_POINT} previous=\${COMP_WORDS[COMP_CWORD-1]}
+  local word=\${line##*[[:space:]]} verb= index candidates=
+  for ((index = 1; index < COMP_CWORD; index++)); do
+    case \${COMP_WORDS[index]} in
+      -*) ;;
+      *) verb=\${COMP_WORDS[index]}; break ;;
+    esac
+  done
+  COMPREPLY=()
+  case $verb in
+    "") candidates="${[...verbs.map((verb) => verb.name), ...wordsOf(flags)].join(" ")}" ;;
+${cases}
+  esac
+  [[ -n $candidates ]] && mapfile -t COMPREPLY < <(compgen -W "$candidates" -- "$word")
+  [[ $word == *@* ]] && COMPREPLY=("\${COMPREPLY[@]#"\${word%@*}@"}")
+}
+complete -F _stasis stasis
+`;
+}
+
+function caseOf({ name, flags, parameters }: Verb): string {
+  const valued = flags.filter((flag) => flag.value !== undefined);
+  const values = valued.map((flag) =>
+    `        ${spellings(flag).join("|")}) ${actionFor(flag.completion)} ;;`
+  );
+  const [first] = parameters;
+  const operand = first === undefined ? "" : ` ${substitution(first.completion)}`;
+  const inner = parameters.some((parameter) => parameter.completion === "command")
+    ? [`        --) mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;`]
+    : [];
+  return [
+    `    ${name})`,
+    "      case $previous in",
+    ...values,
+    ...inner,
+    `        *) candidates="${wordsOf(flags).join(" ")}${operand.trimEnd()}" ;;`,
+    "      esac ;;",
+  ].join("\n");
+}
+
+function actionFor(words: Words): string {
+  if (words === "folder") return `mapfile -t COMPREPLY < <(compgen -d -- "$word")`;
+  const candidates = substitution(words);
+  return candidates === "" ? "" : `candidates="${candidates}"`;
+}
+
+function substitution(words: Words): string {
+  if (words === "signal") return signalNames().join(" ");
+  if (words === "shell") return "bash zsh fish";
+  if (words === "app" || words === "snapshot" || words === "target") {
+    return `$(stasis complete-ids ${words} 2>/dev/null)`;
+  }
+  return "";
+}
+
+function wordsOf(flags: readonly Flag[]): string[] {
+  return flags.flatMap(spellings);
+}
+
+function spellings({ short, long }: Flag): string[] {
+  return short === undefined ? [long] : [short, long];
+}
