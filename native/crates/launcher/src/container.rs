@@ -73,6 +73,9 @@ struct FileNode {
     /// The text is UTF-8; says nothing that matters here.
     #[serde(default, rename = "u")]
     _utf8: bool,
+    /// The file is executable; it is kept without that, for only the runtime gets executed.
+    #[serde(default, rename = "x")]
+    _executable: bool,
     /// Time of modification, left out on purpose: it is not part of the program.
     #[serde(default, rename = "t")]
     _modified: Option<u64>,

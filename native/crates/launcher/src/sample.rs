@@ -3,7 +3,7 @@
 use crate::container::{self, Program};
 
 pub const METADATA: &str = r#"{"argv":[],"entrypoint_key":"main.mjs","node_modules":null,"preload_modules":[],"require_modules":[],"x":1}"#;
-pub const TREE: &str = r#"[{"Dir":{"n":"lib","e":[{"File":{"n":"a.so","o":[0,4],"t":5}}]}},{"File":{"n":"main.mjs","o":[4,3],"u":true}}]"#;
+pub const TREE: &str = r#"[{"Dir":{"n":"lib","e":[{"File":{"n":"a.so","o":[0,4],"x":true,"t":5}}]}},{"File":{"n":"main.mjs","o":[4,3],"u":true}}]"#;
 pub const DATA: &[u8] = b"\x7fELFabc";
 
 /// The five parts of a container, in order.
