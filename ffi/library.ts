@@ -4,13 +4,15 @@ import { type Native, SYMBOLS } from "./symbols.ts";
 const FILE_NAME = "libstasis_native.so";
 
 /**
- * Loads the engine. In the one executable the library lies beside the program in the embedded file system, which
- * the dynamic linker cannot see, so it is copied into a memory file first. In a checkout cargo's newest build is
- * loaded from where it lies.
+ * Loads the engine. A launcher names the file that it unpacked. Otherwise the library lies beside the program in the
+ * embedded file system, which the dynamic linker cannot see, so it is copied into a memory file first. In a checkout
+ * cargo's newest build is loaded from where it lies.
  */
 export function loadLibrary(): Native {
-  const embedded = readIfThere(new URL(FILE_NAME, import.meta.url));
   try {
+    const unpacked = Deno.env.get("STASIS_LIBRARY");
+    if (unpacked !== undefined) return Deno.dlopen(unpacked, SYMBOLS).symbols;
+    const embedded = readIfThere(new URL(FILE_NAME, import.meta.url));
     if (embedded !== undefined) return loadFromMemory(embedded);
     return Deno.dlopen(newestBuild(), SYMBOLS).symbols;
   } catch (error) {

@@ -1,7 +1,20 @@
-/** Variables that the start of the one executable sets for its own runtime; no application shall see them. */
-const OWN = ["DENO_DIR", "DENO_NO_UPDATE_CHECK", "DENO_NO_PROMPT", "STASIS_EXECUTABLE"];
+/**
+ * What the launcher of the one executable adds to the environment, for its runtime and for us; applications must
+ * see none of it (native/crates/launcher/src/environment.rs).
+ */
+const ADDED = [
+  "DENO_DIR",
+  "DENO_NO_UPDATE_CHECK",
+  "STASIS_SELF",
+  "STASIS_LIBRARY",
+  "STASIS_BASE",
+  "STASIS_ASIDE",
+];
 
-/** The environment that applications get: the caller's. */
-export function applicationEnvironment(env: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !OWN.includes(name)));
+/** The environment that applications get: the caller's, as it was before the launcher set some of it aside. */
+export function applicationEnvironment(env: Readonly<Record<string, string>>): Record<string, string> {
+  const aside = env["STASIS_ASIDE"];
+  if (aside === undefined) return { ...env };
+  const kept = Object.entries(env).filter(([name]) => !ADDED.includes(name));
+  return { ...Object.fromEntries(kept), ...JSON.parse(aside) as Record<string, string> };
 }

@@ -1,4 +1,4 @@
-import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
+import type { Command, CommandUnknownOpts } from "@commander-js/extra-typings";
 import { completeIds } from "./commands/complete_ids.ts";
 import { completions } from "./commands/completions.ts";
 import { doctor } from "./commands/doctor.ts";
@@ -18,18 +18,19 @@ import { verify } from "./commands/verify.ts";
 import { version } from "./commands/version.ts";
 import { wait } from "./commands/wait.ts";
 import type { Open } from "./session.ts";
-import { verb } from "./verb.ts";
+import { addCommonOptions, verb } from "./verb.ts";
 
 /** The whole command line. Nothing is printed and nothing exits on its own: errors and help are thrown. */
 export function buildProgram(open: Open): CommandUnknownOpts {
   const program = verb("stasis", "Run applications, take snapshots of them and bring them back.")
     .usage("COMMAND [OPTION...] [ARGUMENT...]")
-    .addOption(new Option("-V, --version", "show the version").helpGroup("Common options:"))
-    .helpCommand("help [command]", "show how to use a command")
+    .option("-V, --version", "show the version")
+    .addHelpCommand(help())
     .enablePositionalOptions()
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText("after", EXAMPLES);
   program.on("option:version", () => version(open, program));
   const groups: [title: string, commands: CommandUnknownOpts[]][] = [
@@ -42,12 +43,21 @@ export function buildProgram(open: Open): CommandUnknownOpts {
   }
   program.addCommand(completeIds(open), { hidden: true });
   for (const command of program.commands) inherit(command, program);
+  for (const command of [program, ...program.commands]) addCommonOptions(command);
   return program;
 }
 
 /** addCommand hands nothing down by itself. */
 function inherit(command: CommandUnknownOpts, program: CommandUnknownOpts): void {
-  command.exitOverride().configureOutput(program.configureOutput()).showSuggestionAfterError();
+  command.exitOverride().configureOutput(program.configureOutput()).configureHelp(program.configureHelp());
+  command.showSuggestionAfterError();
+}
+
+/** `stasis help`; commander carries it out. */
+function help(): Command {
+  const command = verb("help", "Show how to use a command").helpGroup("Help:");
+  command.argument("[verb]", "which one");
+  return command;
 }
 
 const EXAMPLES = `

@@ -8,7 +8,7 @@ export function isShown(thrown: unknown): boolean {
 
 /** What commander throws when no command was given at all. */
 export function isBare(thrown: unknown): boolean {
-  return thrown instanceof CommanderError && thrown.code === "commander.help";
+  return thrown instanceof CommanderError && thrown.code === "commander.help" && thrown.exitCode !== 0;
 }
 
 /** A command line that commander refused, in the one shape that errors have. */

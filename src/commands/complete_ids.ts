@@ -4,7 +4,7 @@ import { outputOptions, verb } from "../verb.ts";
 
 /** `stasis complete-ids`: what a shell offers for an argument; completions call it, people do not. */
 export function completeIds(open: Open): CommandUnknownOpts {
-  return verb("complete-ids", "print the words that complete an argument")
+  return verb("complete-ids", "Print the words that complete an argument")
     .addArgument(new Argument("<kind>", "of which kind").choices(["app", "snapshot", "target"] as const))
     .action(async (kind, _options, command) => {
       const session = open(outputOptions(command));

@@ -10,7 +10,7 @@ const GENERATORS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompl
 
 /** `stasis completions`: a script that teaches a shell the commands. */
 export function completions(open: Open, program: CommandUnknownOpts): CommandUnknownOpts {
-  return verb("completions", "print the completions for a shell")
+  return verb("completions", "Print the completions for a shell")
     .addArgument(new Argument("<shell>", "which shell").choices(["bash", "zsh", "fish"] as const))
     .action((shell, _options, command) => {
       const { output } = open(outputOptions(command));

@@ -6,7 +6,7 @@ import { outputOptions, verb } from "../verb.ts";
 
 /** `stasis doctor`: what this host's kernel and privileges allow. */
 export function doctor(open: Open): CommandUnknownOpts {
-  return verb("doctor", "show what this host's kernel and your privileges allow")
+  return verb("doctor", "Show what this host's kernel and your privileges allow")
     .action(async (_options, command) => {
       const session = open(outputOptions(command));
       const { output } = session;

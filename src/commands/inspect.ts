@@ -5,7 +5,7 @@ import { outputOptions, verb } from "../verb.ts";
 
 /** `stasis inspect`: what a snapshot holds. */
 export function inspect(open: Open): CommandUnknownOpts {
-  return verb("inspect", "show what a snapshot holds")
+  return verb("inspect", "Show what a snapshot holds")
     .argument("<snapshot>", "an id, the beginning of one, APP@latest, APP@2, or a folder")
     .action(async (given, _options, command) => {
       const session = open(outputOptions(command));

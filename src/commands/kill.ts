@@ -5,7 +5,7 @@ import { outputOptions, verb } from "../verb.ts";
 
 /** `stasis kill`: sends a signal to an application. */
 export function kill(open: Open): CommandUnknownOpts {
-  return verb("kill", "send an application a signal; SIGKILL reaches every process of it")
+  return verb("kill", "Send an application a signal; SIGKILL reaches every process of it")
     .argument("<app>", "its name or AID")
     .option("-s, --signal <SIG>", "which signal, as a name or a number", "KILL")
     .action(async (app, options, command) => {

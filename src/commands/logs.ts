@@ -9,7 +9,7 @@ const POLL_MS = 100;
 
 /** `stasis logs`: what a detached application has written to stdout and stderr. */
 export function logs(open: Open): CommandUnknownOpts {
-  return verb("logs", "show the output of a detached application")
+  return verb("logs", "Show the output of a detached application")
     .argument("<app>", "its name or AID")
     .option("-f, --follow", "go on until the application ends")
     .action(async (app, options, command) => {

@@ -6,7 +6,7 @@ import { outputOptions, verb } from "../verb.ts";
 
 /** `stasis man`: the manual page. */
 export function man(open: Open, program: CommandUnknownOpts): CommandUnknownOpts {
-  return verb("man", 'print the manual page, for "stasis man | man -l -"')
+  return verb("man", 'Print the manual page, for "stasis man | man -l -"')
     .action((_options, command) => {
       const { engine, output } = open(outputOptions(command));
       const page = manualPage(verbsOf(program), flagsOf(program), engine.version());

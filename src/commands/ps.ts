@@ -5,7 +5,7 @@ import { outputOptions, verb } from "../verb.ts";
 
 /** `stasis ps`: the applications of this user. */
 export function ps(open: Open): CommandUnknownOpts {
-  return verb("ps", "list applications")
+  return verb("ps", "List applications")
     .action(async (_options, command) => {
       const session = open(outputOptions(command));
       const { output } = session;

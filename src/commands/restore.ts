@@ -9,7 +9,7 @@ import { collect, outputOptions, verb } from "../verb.ts";
 
 /** `stasis restore`: brings a snapshot back. */
 export function restore(open: Open): CommandUnknownOpts {
-  return verb("restore", "bring a snapshot back and let it run")
+  return verb("restore", "Bring a snapshot back and let it run")
     .usage("[options] (SNAPSHOT | DIR)")
     .argument("<snapshot>", "an id, the beginning of one, APP@latest, APP@2, or a folder")
     .option("-d, --detach", "leave it running in the background")

@@ -15,7 +15,7 @@ interface Meaning {
 
 /** `stasis rm`: forgets applications that ended, and snapshots. */
 export function rm(open: Open): CommandUnknownOpts {
-  return verb("rm", "remove applications that have ended, or snapshots of the store")
+  return verb("rm", "Remove applications that have ended, or snapshots of the store")
     .argument("<target...>", "names or AIDs of applications, ids of snapshots, APP@latest, APP@2")
     .action(async (targets, _options, command) => {
       const session = open(outputOptions(command));

@@ -13,7 +13,7 @@ const ATTEMPTS = 5;
 
 /** `stasis run`: an application in a capsule of its own. */
 export function run(open: Open): CommandUnknownOpts {
-  return verb("run", "run a command as an application, in a capsule of its own")
+  return verb("run", "Run a command as an application, in a capsule of its own")
     .usage("[options] -- CMD [ARG...]")
     .argument("<command...>", "the command and its arguments")
     .option("-d, --detach", 'leave it running in the background; its output goes to "stasis logs"')

@@ -17,7 +17,7 @@ interface Subject {
 
 /** `stasis snapshot`: captures an application or a process tree. */
 export function snapshot(open: Open): CommandUnknownOpts {
-  return verb("snapshot", "take a snapshot of an application, which runs on")
+  return verb("snapshot", "Take a snapshot of an application, which runs on")
     .usage("[options] (APP | --pid PID)")
     .argument("[app]", "the application's name or AID")
     .option("--pid <PID>", "take the process PID and its descendants, which stasis did not start", parsePid)

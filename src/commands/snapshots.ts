@@ -5,7 +5,7 @@ import { outputOptions, verb } from "../verb.ts";
 
 /** `stasis snapshots`: what the store holds. */
 export function snapshots(open: Open): CommandUnknownOpts {
-  return verb("snapshots", "list the snapshots of the store, newest first")
+  return verb("snapshots", "List the snapshots of the store, newest first")
     .action(async (_options, command) => {
       const session = open(outputOptions(command));
       const { output } = session;

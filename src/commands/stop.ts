@@ -7,7 +7,7 @@ const DEFAULT_SECONDS = 10;
 
 /** `stasis stop`: asks an application to end, and makes it. */
 export function stop(open: Open): CommandUnknownOpts {
-  return verb("stop", "end an application: SIGTERM, then SIGKILL for what is left")
+  return verb("stop", "End an application: SIGTERM, then SIGKILL for what is left")
     .argument("<app>", "its name or AID")
     .option("-t, --time <SEC>", "how long it may take before SIGKILL", parseSeconds, DEFAULT_SECONDS)
     .action(async (app, options, command) => {

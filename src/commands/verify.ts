@@ -9,7 +9,7 @@ type Verdict = { snapshot: string; ok: true; bytes: number } | { snapshot: strin
 
 /** `stasis verify`: reads snapshots whole and compares every checksum. */
 export function verify(open: Open): CommandUnknownOpts {
-  return verb("verify", "check snapshots for damage, all of the store when none is given")
+  return verb("verify", "Check snapshots for damage, all of the store when none is given")
     .argument("[snapshot...]", "ids, APP@latest, APP@2, or folders")
     .action(async (given, _options, command) => {
       const session = open(outputOptions(command));

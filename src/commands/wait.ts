@@ -5,7 +5,7 @@ import { outputOptions, verb } from "../verb.ts";
 
 /** `stasis wait`: blocks until an application has ended. */
 export function wait(open: Open): CommandUnknownOpts {
-  return verb("wait", "wait until an application has ended, and print its exit code")
+  return verb("wait", "Wait until an application has ended, and print its exit code")
     .argument("<app>", "its name or AID")
     .action(async (app, _options, command) => {
       const session = open(outputOptions(command));

@@ -1,12 +1,11 @@
-import { signalNames } from "../signals.ts";
-import type { Flag, Verb, Words } from "./tree.ts";
+import { areIds, fixedWords, type Flag, type Verb, type Words } from "./tree.ts";
 
 /**
  * Completions for bash, without the bash-completion package. bash splits words at `@` and `=`, so the whole word
  * is taken from the line, and what stands before the last `@` is cut off the candidates again.
  */
 export function bashCompletions(verbs: readonly Verb[], flags: readonly Flag[]): string {
-  const cases = verbs.map(caseOf).join("\n");
+  const cases = verbs.map((verb) => caseOf(verb, verbs)).join("\n");
   return `# bash completion for stasis: source <(stasis completions bash)
 _stasis() {
   local line=\${COMP_LINE:0:COMP_POINT} previous=\${COMP_WORDS[COMP_CWORD-1]}
@@ -29,13 +28,13 @@ complete -F _stasis stasis
 `;
 }
 
-function caseOf({ name, flags, parameters }: Verb): string {
+function caseOf({ name, flags, parameters }: Verb, verbs: readonly Verb[]): string {
   const valued = flags.filter((flag) => flag.value !== undefined);
   const values = valued.map((flag) =>
-    `        ${spellings(flag).join("|")}) ${actionFor(flag.completion)} ;;`
+    `        ${spellings(flag).join("|")}) ${actionFor(flag.completion, verbs)} ;;`
   );
   const [first] = parameters;
-  const operand = first === undefined ? "" : ` ${substitution(first.completion)}`;
+  const operand = first === undefined ? "" : ` ${substitution(first.completion, verbs)}`;
   const inner = parameters.some((parameter) => parameter.completion === "command")
     ? [`        --) mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;`]
     : [];
@@ -49,19 +48,14 @@ function caseOf({ name, flags, parameters }: Verb): string {
   ].join("\n");
 }
 
-function actionFor(words: Words): string {
+function actionFor(words: Words, verbs: readonly Verb[]): string {
   if (words === "folder") return `mapfile -t COMPREPLY < <(compgen -d -- "$word")`;
-  const candidates = substitution(words);
+  const candidates = substitution(words, verbs);
   return candidates === "" ? "" : `candidates="${candidates}"`;
 }
 
-function substitution(words: Words): string {
-  if (words === "signal") return signalNames().join(" ");
-  if (words === "shell") return "bash zsh fish";
-  if (words === "app" || words === "snapshot" || words === "target") {
-    return `$(stasis complete-ids ${words} 2>/dev/null)`;
-  }
-  return "";
+function substitution(words: Words, verbs: readonly Verb[]): string {
+  return areIds(words) ? `$(stasis complete-ids ${words} 2>/dev/null)` : fixedWords(words, verbs);
 }
 
 function wordsOf(flags: readonly Flag[]): string[] {

@@ -29,8 +29,8 @@ export function manualPage(verbs: readonly Verb[], flags: readonly Flag[], versi
     ".SH DESCRIPTION",
     ...DESCRIPTION,
     ".SH COMMANDS",
-    ...verbs.flatMap(section),
-    ".SH OPTIONS",
+    ...verbs.flatMap((verb) => section(verb, flags)),
+    ".SH COMMON OPTIONS",
     ...flags.flatMap(option),
     ".SH EXIT STATUS",
     ...row("0", "done"),
@@ -59,14 +59,10 @@ const DESCRIPTION = [
   "the beginning of one, \\fIAPP\\fR@latest, \\fIAPP\\fR@2 (the second newest), or a folder, written with a slash.",
 ];
 
-function section({ name, usage, summary, flags }: Verb): string[] {
-  return [
-    `.SS ${roff(name)}`,
-    `\\fB${roff(usage)}\\fR`,
-    ".PP",
-    roff(`${summary}.`),
-    ...flags.flatMap(option),
-  ];
+/** What every command takes is said once, in a section of its own. */
+function section({ name, usage, summary, flags }: Verb, common: readonly Flag[]): string[] {
+  const own = flags.filter((flag) => !common.some((other) => other.long === flag.long));
+  return [`.SS ${roff(name)}`, `\\fB${roff(usage)}\\fR`, ".PP", roff(`${summary}.`), ...own.flatMap(option)];
 }
 
 function option({ short, long, value, description }: Flag): string[] {

@@ -1,7 +1,17 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { signalNames } from "../signals.ts";
 
 /** What completes a word: the name of the placeholder decides. */
-export type Words = "folder" | "signal" | "app" | "snapshot" | "target" | "shell" | "command" | "none";
+export type Words =
+  | "folder"
+  | "signal"
+  | "app"
+  | "snapshot"
+  | "target"
+  | "shell"
+  | "verb"
+  | "command"
+  | "none";
 
 export interface Flag {
   short?: string;
@@ -34,8 +44,21 @@ const WORDS: Readonly<Record<string, Words>> = {
   snapshot: "snapshot",
   target: "target",
   shell: "shell",
+  verb: "verb",
   command: "command",
 };
+
+/** The words that complete an argument, where they are the same on every host; empty where they are not. */
+export function fixedWords(words: Words, verbs: readonly Verb[]): string {
+  if (words === "signal") return signalNames().join(" ");
+  if (words === "shell") return "bash zsh fish";
+  return words === "verb" ? verbs.map((verb) => verb.name).join(" ") : "";
+}
+
+/** Whether `stasis complete-ids` knows the words that complete an argument. */
+export function areIds(words: Words): boolean {
+  return words === "app" || words === "snapshot" || words === "target";
+}
 
 /** The visible commands of the program, in their order. */
 export function verbsOf(program: CommandUnknownOpts): Verb[] {

@@ -1,5 +1,4 @@
-import { signalNames } from "../signals.ts";
-import type { Flag, Parameter, Verb, Words } from "./tree.ts";
+import { areIds, fixedWords, type Flag, type Parameter, type Verb, type Words } from "./tree.ts";
 
 /** Completions for zsh: a file `_stasis` in a folder of `$fpath`, or sourced after `compinit`. */
 export function zshCompletions(verbs: readonly Verb[], flags: readonly Flag[]): string {
@@ -17,13 +16,13 @@ _stasis() {
 ${names}
   )
   _arguments -C \\
-${flags.map((flag) => `    ${specOf(flag)} \\`).join("\n")}
+${flags.map((flag) => `    ${specOf(flag, verbs)} \\`).join("\n")}
     '1: :->verb' '*:: :->rest'
   case $state in
     verb) _describe command verbs ;;
     rest)
       case $words[1] in
-${verbs.map(caseOf).join("\n")}
+${verbs.map((verb) => caseOf(verb, verbs)).join("\n")}
       esac ;;
   esac
 }
@@ -31,30 +30,32 @@ if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _stasis "$@"; else compdef 
 `;
 }
 
-function caseOf(verb: Verb): string {
-  const specs = [...verb.flags.map(specOf), ...verb.parameters.map(parameterOf)];
-  return `        ${verb.name}) _arguments ${specs.join(" ")} ;;`;
+function caseOf(verb: Verb, verbs: readonly Verb[]): string {
+  const flags = verb.flags.map((flag) => specOf(flag, verbs));
+  const parameters = verb.parameters.map((_, index) => parameterOf(verb.parameters, index, verbs));
+  return `        ${verb.name}) _arguments ${[...flags, ...parameters].join(" ")} ;;`;
 }
 
-function specOf({ short, long, value, description, completion }: Flag): string {
+function specOf({ short, long, value, description, completion }: Flag, verbs: readonly Verb[]): string {
   const text = `[${description.replace(/[[\]:]/g, "\\$&")}]`;
-  const argument = value === undefined ? "" : `:${value}:${actionFor(completion)}`;
+  const argument = value === undefined ? "" : `:${value}:${actionFor(completion, verbs)}`;
   if (short === undefined) return quote(`${long}${text}${argument}`);
   return `{${short},${long}}${quote(`${text}${argument}`)}`;
 }
 
-function parameterOf({ name, completion }: Parameter, index: number, all: Parameter[]): string {
+/** The last argument may be given more than once; a command has completions of its own. */
+function parameterOf(all: readonly Parameter[], index: number, verbs: readonly Verb[]): string {
+  const { name = "", completion = "none" } = all[index] ?? {};
   const position = index === all.length - 1 ? "*" : String(index + 1);
   if (completion === "command") return quote(`${position}:::_normal`);
-  return quote(`${position}:${name}:${actionFor(completion)}`);
+  return quote(`${position}:${name}:${actionFor(completion, verbs)}`);
 }
 
-function actionFor(words: Words): string {
+function actionFor(words: Words, verbs: readonly Verb[]): string {
   if (words === "folder") return "_files -/";
-  if (words === "signal") return `(${signalNames().join(" ")})`;
-  if (words === "shell") return "(bash zsh fish)";
-  if (words === "app" || words === "snapshot" || words === "target") return `{_stasis_ids ${words}}`;
-  return " ";
+  if (areIds(words)) return `{_stasis_ids ${words}}`;
+  const fixed = fixedWords(words, verbs);
+  return fixed === "" ? " " : `(${fixed})`;
 }
 
 function quote(text: string): string {
