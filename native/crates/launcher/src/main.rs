@@ -26,11 +26,14 @@ mod unpack;
 
 use std::process::ExitCode;
 
+/// The exit code of a fault that is ours (docs/errors.md).
+const INTERNAL: u8 = 70;
+
 fn main() -> ExitCode {
-    let fault = start::start();
-    eprintln!("error: {fault}");
-    if let Some(hint) = &fault.hint {
-        eprintln!("hint: {hint}");
+    let failure = start::start();
+    eprintln!("error[internal]: Could not start stasis\n  cause: {}", failure.cause);
+    if let Some(hint) = failure.hint {
+        eprintln!("  hint:  {hint}");
     }
-    ExitCode::from(u8::try_from(fault.code.exit()).unwrap_or(1))
+    ExitCode::from(INTERNAL)
 }

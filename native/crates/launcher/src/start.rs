@@ -6,7 +6,6 @@ use crate::partial::io_error;
 use crate::runtime::RUNTIME;
 use crate::source::OwnFile;
 use crate::{folder, note, unpack};
-use abi::{Code, Fault};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::env;
 use std::fs::{self, File};
@@ -22,12 +21,17 @@ const LIBRARY: &str = "libstasis_native.so";
 /// A cache of Deno's that cannot be created: what runs from memory leaves nothing behind.
 const NOWHERE: &str = "/dev/null/deno";
 
+/// Why there is no program running now.
+pub struct Failure {
+    pub cause: Error,
+    pub hint: Option<&'static str>,
+}
+
 /// Starts the program. Returns only when that failed.
-pub fn start() -> Fault {
-    let failed = |cause: Error| Fault::new(Code::Internal, "Could not start stasis").because(cause);
+pub fn start() -> Failure {
     match read_own_program() {
-        Err(error) => failed(error).hint("This file is damaged or incomplete: get it again"),
-        Ok(program) => failed(become_deno(&program)),
+        Err(cause) => Failure { cause, hint: Some("This file is damaged or incomplete: get it again") },
+        Ok(program) => Failure { cause: become_deno(&program), hint: None },
     }
 }
 
