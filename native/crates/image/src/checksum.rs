@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn block_sums_do_not_depend_on_the_pieces() {
-        let data: Vec<u8> = (0..3 * BLOCK as usize + 4097).map(|i| (i * 7 >> 3) as u8).collect();
+        let data: Vec<u8> = (0..3 * BLOCK as usize + 4097).map(|i| ((i * 7) >> 3) as u8).collect();
         let expected: Vec<u64> = data.chunks(BLOCK as usize).map(of).collect();
         for piece in [4096, 65_536, BLOCK as usize, 5_000_001] {
             let mut sums = BlockSums::new();

@@ -96,8 +96,10 @@ impl PackWriter {
         self.queue_gathered()?;
         let written = self.worker.finish()?;
         let footer = pack::footer(self.id, written.end, &written.sums);
-        let failed = |error| crate::Error::io("write", &self.path, &error);
+        let failed = |error: std::io::Error| crate::Error::io("write", &self.path, &error);
         written.file.write_all_at(&footer, written.end).map_err(failed)?;
+        // Gives back room beyond the end that was asked for and not needed (fallocate(2), FALLOC_FL_KEEP_SIZE).
+        written.file.set_len(written.end + footer.len() as u64).map_err(failed)?;
         files::sync(&written.file, &self.path)?;
         let footer_checksum = fields::u64_at(&footer, footer.len() - 8);
         Ok(PackEntry { id: self.id, data_end: written.end, footer_checksum })

@@ -3,6 +3,7 @@
 use crate::checksum::BlockSums;
 use crate::{Error, Result, pack};
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -12,8 +13,13 @@ use std::thread::{self, JoinHandle};
 /// Buffers that may wait to be written. One being filled, one being written and one between them are enough
 /// to keep both sides busy; more would only spread the work over more memory than the caches hold.
 const DEPTH: usize = 2;
+/// Free buffers that are kept for the next caller.
+const SPARE: usize = DEPTH + 2;
 /// Bytes written and then hashed in one go: small enough that hashing finds them still in the cache.
-const STRIDE: usize = 256 << 10;
+const STRIDE: usize = 512 << 10;
+/// The file gets its room on the disk in steps of this many bytes. Writing into room that is there took a
+/// third less processor time (ext4, kernel 6.18) than making it page by page.
+const ROOM: u64 = 64 << 20;
 
 enum Order {
     Write(Vec<u8>),
@@ -40,10 +46,11 @@ impl Worker {
     /// Starts the thread on a new file, with `first` as the first bytes of it.
     pub fn start(file: File, path: PathBuf, first: Vec<u8>) -> Result<Self> {
         let (orders, inbox) = sync_channel(DEPTH);
-        let (outbox, used) = channel();
+        let (outbox, used) = sync_channel(SPARE);
         let failure = Arc::new(Mutex::new(None));
         let name = path.clone();
-        let desk = Desk { file, path, end: 0, sums: BlockSums::new(), failure: Arc::clone(&failure) };
+        let desk =
+            Desk { file, path, end: 0, room: 0, sums: BlockSums::new(), failure: Arc::clone(&failure) };
         let thread = thread::Builder::new()
             .name("stasis-pack".into())
             .spawn(move || desk.work(&inbox, &outbox))
@@ -115,17 +122,19 @@ struct Desk {
     file: File,
     path: PathBuf,
     end: u64,
+    /// Up to where the file has room on its disk, as far as we asked for it.
+    room: u64,
     sums: BlockSums,
     failure: Arc<Mutex<Option<Error>>>,
 }
 
 impl Desk {
-    fn work(mut self, inbox: &Receiver<Order>, outbox: &Sender<Vec<u8>>) -> Written {
+    fn work(mut self, inbox: &Receiver<Order>, outbox: &SyncSender<Vec<u8>>) -> Written {
         for order in inbox {
             match order {
                 Order::Write(data) => {
                     self.write(&data);
-                    let _ = outbox.send(data); // nobody may want buffers any more
+                    let _ = outbox.try_send(data); // one too many is freed
                 }
                 Order::Flush(done) => {
                     let _ = done.send(());
@@ -141,11 +150,20 @@ impl Desk {
             if self.failed() {
                 return;
             }
+            self.make_room(stride.len() as u64);
             match self.file.write_all_at(stride, self.end) {
                 Ok(()) => self.sums.update(stride),
                 Err(error) => self.fail(Error::io("write", &self.path, &error)),
             }
             self.end += stride.len() as u64;
+        }
+    }
+
+    /// A file system that cannot do it, or has not that much left, decides at each write instead.
+    fn make_room(&mut self, length: u64) {
+        while self.end + length > self.room {
+            let asked = sys::extents::fallocate_keep_size(self.file.as_fd(), self.room, ROOM);
+            self.room = if asked.is_ok() { self.room + ROOM } else { u64::MAX };
         }
     }
 
