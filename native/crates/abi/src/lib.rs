@@ -3,7 +3,9 @@
 
 mod control;
 mod fault;
+pub mod frame;
 pub mod request;
+pub mod wire;
 
 pub use control::{Control, Phase, Unit};
 pub use fault::{Code, Fault};

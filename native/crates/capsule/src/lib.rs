@@ -1,1 +1,42 @@
-//! capsule
+//! The engine's side of a capsule: starts its helper, speaks to it, and keeps the folders in which others find it.
+//!
+//! ```text
+//! DATA/apps/AID/meta.json      who the application is; written once by the command that starts it
+//! DATA/apps/AID/status.json    how its root process ended; written by the helper
+//! DATA/apps/AID/log            what it wrote while nobody was attached
+//! RUN/AID.sock                 the helper's socket; an application runs as long as it can be connected to
+//! ```
+#![forbid(unsafe_code)]
+
+mod aid;
+mod attach;
+mod building;
+mod capsule;
+mod clock;
+mod exec;
+mod faults;
+mod helper;
+mod home;
+mod hosted;
+mod launched;
+mod link;
+mod listing;
+mod meta;
+mod owner;
+mod registration;
+mod relay;
+mod start;
+mod stop;
+
+pub use abi::request::Home;
+pub use abi::wire::{ClockOffsets, Ending, Recipient};
+pub use aid::Aid;
+pub use attach::{attach, attach_pid};
+pub use building::{Blank, BuildSpec, Building, build};
+pub use capsule::{Capsule, Hosted, find, wait};
+pub use exec::{ExecSpec, exec};
+pub use hosted::processes_of;
+pub use listing::{Application, State, list, remove};
+pub use owner::owner_of;
+pub use start::{Output, RunSpec, Started, start};
+pub use stop::{Stopped, stop};

@@ -1,1 +1,26 @@
-fn main() {}
+//! The capsule's helper: PID 1 of an application's PID namespace.
+//!
+//! It is started by the engine with one UNIX socket as its standard input and is told there what to build
+//! (`abi::wire`). It takes leave of its maker, starts or (for a restore) spawns the application, reaps, keeps
+//! descriptors that must outlive the command, answers whoever connects to its socket, and ends when no process of
+//! the application is left. It is single-threaded, so that it may fork.
+#![forbid(unsafe_code)]
+
+mod blank;
+mod client;
+mod console;
+mod family;
+mod folders;
+mod keeper;
+mod launch;
+mod link;
+mod program;
+mod requests;
+mod world;
+
+fn main() {
+    // Nothing of the maker's may live on here: a pipe that stays open would keep its reader waiting.
+    let closed = sys::lifecycle::close_from(3);
+    let ok = closed.is_ok() && launch::run().is_ok();
+    sys::lifecycle::exit_now(i32::from(!ok));
+}

@@ -13,6 +13,7 @@ pub type Result<T> = std::result::Result<T, Errno>;
 impl Errno {
     pub const EPERM: Errno = Errno(libc::EPERM);
     pub const ENOENT: Errno = Errno(libc::ENOENT);
+    pub const ENOTDIR: Errno = Errno(libc::ENOTDIR);
     pub const ESRCH: Errno = Errno(libc::ESRCH);
     pub const EINTR: Errno = Errno(libc::EINTR);
     pub const EIO: Errno = Errno(libc::EIO);
@@ -22,6 +23,8 @@ impl Errno {
     pub const EINVAL: Errno = Errno(libc::EINVAL);
     pub const ENOSPC: Errno = Errno(libc::ENOSPC);
     pub const ECHILD: Errno = Errno(libc::ECHILD);
+    pub const EPIPE: Errno = Errno(libc::EPIPE);
+    pub const ECONNRESET: Errno = Errno(libc::ECONNRESET);
 
     /// The calling thread's `errno`, set by the libc call that just failed.
     #[must_use]

@@ -54,6 +54,17 @@ impl Folder {
     }
 }
 
+/// Waits for the exclusive lock of an open file (flock(2)); it goes with the last descriptor.
+pub fn lock(file: BorrowedFd<'_>) -> Result<()> {
+    loop {
+        // SAFETY: takes no pointer.
+        match Errno::check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }.into()) {
+            Err(Errno::EINTR) => {}
+            done => return done.map(drop),
+        }
+    }
+}
+
 /// An executable that has no place in any file system: a memory file with this content.
 pub fn executable_in_memory(name: &CStr, content: &[u8]) -> Result<File> {
     // SAFETY: the name is NUL-terminated. No MFD_NOEXEC_SEAL: the file is there to be executed.

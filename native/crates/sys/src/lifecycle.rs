@@ -123,6 +123,22 @@ pub fn close_from(first: u32) -> Result<()> {
     Errno::check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
 }
 
+/// Closes every descriptor but 0 to 2 and `kept`. Meant for a forked child that only executes a program or
+/// ends from here on: what it inherited must not be used, nor dropped, any more.
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut numbers: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd() as u32).filter(|fd| *fd > 2).collect();
+    numbers.sort_unstable();
+    let mut first = 3;
+    for number in numbers {
+        if first < number {
+            // SAFETY: takes no pointer; the caller upholds that the closed descriptors are not used.
+            Errno::check(unsafe { libc::syscall(libc::SYS_close_range, first, number - 1, 0) })?;
+        }
+        first = number + 1;
+    }
+    close_from(first)
+}
+
 /// Makes `files` the standard input, output and error of this process, inheritable by the next program.
 /// Refused with `EINVAL` when one of them is itself numbered 0 to 2.
 pub fn install_stdio(files: [BorrowedFd<'_>; 3]) -> Result<()> {

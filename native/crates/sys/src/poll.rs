@@ -23,6 +23,15 @@ impl Interest {
     }
 }
 
+/// Makes every read and write through this open file description return `EAGAIN` rather than wait.
+pub fn never_wait(file: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: takes no pointer.
+    let flags = Errno::check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) }.into())? as libc::c_int;
+    // SAFETY: takes no pointer.
+    let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) };
+    Errno::check(done.into()).map(drop)
+}
+
 /// Waits until a descriptor is ready, has ended or failed, or `limit` has passed (`None`: for ever). Says
 /// which are; an interruption by a signal counts as a wake-up with none.
 pub fn poll(entries: &[(BorrowedFd<'_>, Interest)], limit: Option<Duration>) -> Result<Vec<bool>> {

@@ -2,7 +2,7 @@
 
 use crate::{Errno, Result};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Both ends of a new pseudo terminal.
 pub struct Pty {
@@ -21,11 +21,17 @@ pub fn open_pty() -> Result<Pty> {
     let unlock: libc::c_int = 0;
     // SAFETY: TIOCSPTLCK reads an int.
     Errno::check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) }.into())?;
+    let slave = open_slave(master.as_fd())?;
+    Ok(Pty { master, slave })
+}
+
+/// Opens the other end of a master, without making it anybody's controlling terminal.
+pub fn open_slave(master: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: TIOCGPTPEER takes open flags and no pointer.
     let slave = Errno::check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) }.into())?;
     // SAFETY: a new descriptor that nobody else owns.
-    let slave = unsafe { OwnedFd::from_raw_fd(slave as i32) };
-    Ok(Pty { master, slave })
+    Ok(unsafe { OwnedFd::from_raw_fd(slave as i32) })
 }
 
 /// Makes `terminal` the controlling terminal of the calling session leader.
@@ -97,7 +103,6 @@ mod tests {
     use super::*;
     use std::fs::File;
     use std::io::{Read, Write};
-    use std::os::fd::AsFd;
 
     #[test]
     fn a_new_pty_carries_bytes_sizes_and_raw_settings() {

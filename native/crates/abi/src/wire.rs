@@ -1,0 +1,211 @@
+//! What the engine and a capsule's helper (PID 1 of the application's PID namespace) say to each other.
+//!
+//! Both sides are of one build when a capsule starts, but a capsule outlives the command, and the command may be
+//! replaced meanwhile: fields and variants may be added, never changed.
+//!
+//! Descriptors that go with a message are named in its comment, in their order. Pids are those of the
+//! application's PID namespace; a pidfd goes along where the engine needs the pid that it sees itself.
+
+use serde::{Deserialize, Serialize};
+
+/// How a process ended: `{"code": n}` or `{"signal": n}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    Code(i32),
+    Signal(i32),
+}
+
+/// What `DATA/apps/AID/status.json` holds once the application's root process has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusFile {
+    /// How the root process ended; absent while it runs, and when it was not in the snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Ending>,
+    /// Whether no process of the application is left. Without it, a capsule that cannot be reached is lost.
+    pub finished: bool,
+    /// Whether this was a restore that its maker gave up or did not live to finish: there never was an application.
+    #[serde(default)]
+    pub given_up: bool,
+}
+
+/// The name of that file.
+pub const STATUS_FILE: &str = "status.json";
+/// The file in the same folder that output goes to while nobody is attached.
+pub const LOG_FILE: &str = "log";
+/// The deposit that holds the master of the application's terminal.
+pub const TERMINAL: &str = "terminal";
+
+/// The first message to the helper. Descriptors: the bound socket to listen on, the application's state folder, the
+/// folder of that socket; then those of `program`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Launch {
+    /// Make a user namespace that maps this user and group to themselves (a caller without CAP_SYS_ADMIN).
+    pub user: Option<User>,
+    pub hostname: Option<String>,
+    pub clock_offsets: Option<ClockOffsets>,
+    /// The socket's name in its folder; removed at the end.
+    pub socket: String,
+    /// What to run. Without it the helper waits for a restore to build the application, and ends with its maker
+    /// until it is told to [`Request::Commit`].
+    pub program: Option<Program>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// What `timens_offsets` gets: nanoseconds added to the host's clocks (time_namespaces(7)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffsets {
+    pub monotonic_ns: i64,
+    pub boottime_ns: i64,
+}
+
+/// A program to run inside the capsule.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Program {
+    pub argv: Vec<String>,
+    /// The complete environment, `NAME=value`.
+    pub env: Vec<String>,
+    pub cwd: String,
+    pub streams: Streams,
+    /// Soft limit of open files, where the caller's own differs from what the application shall have.
+    pub nofile: Option<u64>,
+}
+
+/// Where standard input, output and error of a program lead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Streams {
+    /// To the three descriptors that go with the message.
+    Given,
+    /// To a new pseudo terminal. Descriptors: the user's terminal whose settings it starts with, when `like`.
+    Terminal { rows: u16, columns: u16, like: bool },
+}
+
+/// What a signal reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recipient {
+    /// The root process; once it has ended, the processes that the helper is the parent of.
+    Root,
+    /// Every process of the application.
+    All,
+}
+
+/// From the engine to the helper.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    Launch(Launch),
+    /// Answered by [`Reply::Status`].
+    Status,
+    Signal {
+        signal: i32,
+        to: Recipient,
+    },
+    /// The engine has looked at the pidfd of [`Reply::Started`], and that process may be reaped: before that it keeps
+    /// its pid. Not answered.
+    Seen,
+    /// Answered by [`Reply::RootEnded`], at once or later. That no process is left shows as the end of the stream.
+    WaitRoot,
+    /// Answered by [`Reply::Started`], then by [`Reply::Ended`].
+    Exec(Program),
+    /// Answered by [`Reply::Descriptor`] with the master of the application's terminal; output is not logged while
+    /// the connection lasts. Descriptors: the user's terminal, when `guarded`: its settings are put back if the
+    /// connection ends without a [`Request::Detach`].
+    Attach {
+        guarded: bool,
+    },
+    Detach,
+    /// Makes a process that waits to be released. Descriptors: the executable that it becomes then. Answered by
+    /// [`Reply::Spawned`].
+    Spawn {
+        set_tid: Option<i32>,
+    },
+    /// Names the root process of a restored application; `None` when it had ended before the snapshot.
+    AdoptRoot {
+        pid: Option<i32>,
+        ending: Option<Ending>,
+    },
+    /// Deposits one descriptor under a name.
+    Keep {
+        name: String,
+    },
+    /// Answered by [`Reply::Descriptor`].
+    Take {
+        name: String,
+    },
+    /// The restored application lives on its own from here.
+    Commit,
+}
+
+/// From the helper to the engine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    Done,
+    Failed(Failure),
+    Status(Status),
+    RootEnded {
+        ending: Option<Ending>,
+    },
+    /// Descriptors: pidfd, then the master of the program's terminal when it has one.
+    Started {
+        pid: i32,
+    },
+    Ended {
+        ending: Ending,
+    },
+    /// Descriptors: pidfd, the pipe that releases the process by one byte and ends it when closed.
+    Spawned {
+        pid: i32,
+    },
+    /// Descriptors: the one that was asked for.
+    Descriptor,
+}
+
+/// Descriptors: pidfd of the helper, pidfd of the root process when `running`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Pid of the root process, once there is one.
+    pub root: Option<i32>,
+    /// Whether the root process runs.
+    pub running: bool,
+    pub ending: Option<Ending>,
+    /// Whether the helper holds the master of a terminal.
+    pub terminal: bool,
+}
+
+/// What the helper could not do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub step: Step,
+    pub errno: i32,
+}
+
+/// Steps of the helper that can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    Understand,
+    UserNamespace,
+    MapUser,
+    Namespaces,
+    ClockOffsets,
+    Mounts,
+    MountProc,
+    Hostname,
+    Listen,
+    Fork,
+    Terminal,
+    Session,
+    WorkingFolder,
+    Execute,
+    Signal,
+    NoSuchDescriptor,
+    NoSuchProcess,
+}

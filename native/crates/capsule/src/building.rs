@@ -1,0 +1,220 @@
+//! A capsule in which a restore builds its application.
+
+use crate::capsule::take;
+use crate::link::{Link, LinkError};
+use crate::registration::{Particulars, Registration, register};
+use crate::start::{open_log, require_helper};
+use crate::{Aid, faults, helper, hosted, launched};
+use abi::request::Home;
+use abi::wire::{ClockOffsets, Ending, Launch, Reply, Request};
+use abi::{Code, Fault};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+use sys::poll::{Interest, poll};
+
+/// What the restored application is called and where its clocks stand.
+pub struct BuildSpec {
+    pub name: String,
+    /// The command that it was started with once.
+    pub command: Vec<String>,
+    pub hostname: Option<String>,
+    /// Makes a time namespace: nanoseconds added to the host's clocks.
+    pub clock_offsets: Option<ClockOffsets>,
+    /// Whether the application has a terminal whose master the helper shall keep.
+    pub terminal: bool,
+}
+
+/// A capsule without an application yet. Everything in it, its folder and its socket vanish when this is dropped
+/// before [`commit`](Self::commit), or when its maker dies.
+pub struct Building {
+    // Dropped in this order: first the processes, then the folder.
+    scaffold: Scaffold,
+    registration: Registration,
+    init: i32,
+    attempt: String,
+}
+
+/// The connection that holds an unfinished capsule up.
+struct Scaffold {
+    link: Option<Link>,
+    init_handle: OwnedFd,
+    committed: bool,
+}
+
+impl Drop for Scaffold {
+    fn drop(&mut self) {
+        drop(self.link.take());
+        if !self.committed {
+            // The helper ends with its maker's connection, and every process in there with it.
+            let _ = poll(&[(self.init_handle.as_fd(), Interest::Readable)], Some(END_PATIENCE));
+        }
+    }
+}
+
+/// How long the kernel may take to remove what a restore that failed had built.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A process that waits to become the executable that it was made with. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Blank {
+    /// Its pid in the application's PID namespace.
+    pub pid: i32,
+    /// Its pid on the host.
+    pub host_pid: i32,
+    pub pidfd: OwnedFd,
+    go: File,
+}
+
+impl Blank {
+    /// Lets it execute its executable. Seize it by ptrace before: `PTRACE_EVENT_EXEC` is then its first stop.
+    ///
+    /// # Errors
+    /// When it has ended meanwhile.
+    pub fn release(mut self) -> std::io::Result<OwnedFd> {
+        self.go.write_all(b"!")?;
+        Ok(self.pidfd)
+    }
+}
+
+/// Starts an empty capsule. `init` is the helper's executable.
+///
+/// # Errors
+/// When the name is taken or the host lacks something; nothing is left then.
+pub fn build(home: &Home, spec: BuildSpec, init: &[u8]) -> Result<Building, Fault> {
+    let attempt = format!("restore \"{}\"", spec.name);
+    require_helper(init, &attempt)?;
+    let registration = register(
+        home,
+        Particulars {
+            name: spec.name,
+            command: spec.command,
+            hostname: spec.hostname.clone(),
+            terminal: spec.terminal,
+        },
+    )?;
+    begin(registration, spec.hostname, spec.clock_offsets, init, &attempt).map_err(faults::about(&attempt))
+}
+
+fn begin(
+    registration: Registration,
+    hostname: Option<String>,
+    clock_offsets: Option<ClockOffsets>,
+    init: &[u8],
+    attempt: &str,
+) -> Result<Building, LinkError> {
+    let socket = registration.socket_name();
+    let message = Launch { user: helper::user_namespace()?, hostname, clock_offsets, socket, program: None };
+    let (mut link, reply, _) = helper::launch(init, message, &registration.descriptors())?;
+    let Reply::Done = reply else { return Err(LinkError::Confused) };
+    let report = helper::report(&mut link)?;
+    Ok(Building {
+        scaffold: Scaffold { link: Some(link), init_handle: report.init_handle, committed: false },
+        registration,
+        init: report.init,
+        attempt: attempt.to_owned(),
+    })
+}
+
+impl Building {
+    /// The new application's id.
+    #[must_use]
+    pub fn aid(&self) -> &Aid {
+        &self.registration.meta.aid
+    }
+
+    /// The helper on the host: PID 1 of the namespaces that everything is built in (`/proc/INIT/ns`).
+    #[must_use]
+    pub fn init(&self) -> i32 {
+        self.init
+    }
+
+    #[must_use]
+    pub fn init_handle(&self) -> &OwnedFd {
+        &self.scaffold.init_handle
+    }
+
+    /// The log of the new application, for appending: what a detached one has as its output.
+    pub fn log(&self) -> Result<File, Fault> {
+        open_log(&self.registration.folder).map_err(faults::files(&self.attempt))
+    }
+
+    /// Makes a process, a child of the helper, with every signal at its default and unblocked, `/dev/null` as its
+    /// standard streams, no other descriptor, and (in a user namespace, too) all the helper's capabilities after the
+    /// execution as well. It is in the helper's session and process group.
+    ///
+    /// # Errors
+    /// [`Code::RestoreFailed`] when `set_tid` is taken or cannot be had.
+    pub fn spawn_blank(&mut self, executable: impl AsFd, set_tid: Option<i32>) -> Result<Blank, Fault> {
+        let request = Request::Spawn { set_tid };
+        let answer = self.link().and_then(|link| link.ask(&request, &[executable.as_fd()]));
+        match answer {
+            Ok((Reply::Spawned { pid }, descriptors)) => {
+                blank(pid, descriptors).map_err(|error| self.fault(error))
+            }
+            Ok(_) => Err(self.fault(LinkError::Confused)),
+            Err(error) => {
+                let wish = set_tid.map_or("any pid".to_owned(), |pid| format!("pid {pid}"));
+                Err(self.fault(error).because(format!("a process with {wish} could not be made")))
+            }
+        }
+    }
+
+    /// Names the process whose end is the application's exit status: its pid in the application's namespace, or
+    /// `None` with what is known when it had ended before the snapshot.
+    pub fn adopt_root(&mut self, pid: Option<i32>, ending: Option<Ending>) -> Result<(), Fault> {
+        self.tell(&Request::AdoptRoot { pid, ending }, &[])
+    }
+
+    /// Lets the helper keep a descriptor; under the name "terminal" it is the master of the application's terminal.
+    pub fn keep(&mut self, name: &str, descriptor: impl AsFd) -> Result<(), Fault> {
+        self.tell(&Request::Keep { name: name.to_owned() }, &[descriptor.as_fd()])
+    }
+
+    /// A duplicate of a descriptor that the helper keeps.
+    pub fn take(&mut self, name: &str) -> Result<Option<OwnedFd>, Fault> {
+        self.link().and_then(|link| take(link, name)).map_err(|error| self.fault(error))
+    }
+
+    /// The application is complete and lives on its own from here. With `attached`, this process is about to
+    /// [`attach`](crate::attach()) to it.
+    ///
+    /// # Errors
+    /// Nothing is left behind then.
+    pub fn commit(mut self, attached: bool) -> Result<Aid, Fault> {
+        let init = helper::process(self.init).map_err(faults::files(&self.attempt))?;
+        self.registration.note(init).map_err(faults::files(&self.attempt))?;
+        let master = if attached { self.take(abi::wire::TERMINAL)? } else { None };
+        self.tell(&Request::Commit, &[])?;
+        self.scaffold.committed = true;
+        // From here the application lives, and nothing may fail any more.
+        let meta = self.registration.keep();
+        if let (true, Some(link)) = (attached, self.scaffold.link.take()) {
+            launched::remember(meta.aid.clone(), link, master);
+        }
+        Ok(meta.aid)
+    }
+
+    fn tell(&mut self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<(), Fault> {
+        self.link().and_then(|link| link.tell(request, descriptors)).map_err(|error| self.fault(error))
+    }
+
+    fn link(&mut self) -> Result<&mut Link, LinkError> {
+        self.scaffold.link.as_mut().ok_or(LinkError::Ended)
+    }
+
+    fn fault(&self, error: LinkError) -> Fault {
+        let mut fault = faults::about(&self.attempt)(error);
+        if matches!(fault.code, Code::Other | Code::NoTarget) {
+            fault.code = Code::RestoreFailed;
+        }
+        fault
+    }
+}
+
+fn blank(pid: i32, descriptors: Vec<OwnedFd>) -> Result<Blank, LinkError> {
+    let [pidfd, go] = <[OwnedFd; 2]>::try_from(descriptors).map_err(|_| LinkError::Confused)?;
+    let host_pid = hosted::pid_of(pidfd.as_fd())?;
+    Ok(Blank { pid, host_pid, pidfd, go: go.into() })
+}

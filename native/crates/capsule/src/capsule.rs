@@ -1,0 +1,148 @@
+//! A running application, by its connection.
+
+use crate::helper::{self, Report};
+use crate::link::{Link, LinkError, Wait};
+use crate::meta::{self, Meta};
+use crate::{Aid, faults, hosted};
+use abi::request::Home;
+use abi::wire::{Ending, Recipient, Reply, Request};
+use abi::{Code, Control, Fault};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A connection to a capsule whose application runs.
+pub struct Capsule {
+    meta: Meta,
+    link: Link,
+}
+
+/// A capsule's processes as the host sees them.
+#[derive(Debug)]
+pub struct Hosted {
+    /// The helper, PID 1 of the application's PID namespace.
+    pub init: i32,
+    pub init_handle: OwnedFd,
+    /// The root process, while it runs.
+    pub root: Option<i32>,
+    /// Its pid in the application's own namespace, also once it has ended.
+    pub root_inside: Option<i32>,
+    /// How it ended, once it has.
+    pub root_ending: Option<Ending>,
+    /// Whether the helper keeps the master of a terminal (take it as "terminal").
+    pub terminal: bool,
+}
+
+/// Finds a running application.
+///
+/// # Errors
+/// [`Code::NoTarget`] when there is none of that id, or it does not run.
+pub fn find(home: &Home, aid: &Aid) -> Result<Capsule, Fault> {
+    let meta = Meta::read(home, aid).map_err(|_| faults::no_such(aid))?;
+    match Link::connect(home, aid) {
+        Ok(link) => Ok(Capsule { meta, link }),
+        Err(error) => Err(faults::about(&format!("reach \"{}\"", meta.name))(error)),
+    }
+}
+
+impl Capsule {
+    #[must_use]
+    pub fn aid(&self) -> &Aid {
+        &self.meta.aid
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.meta.name
+    }
+
+    /// The command that it was started with.
+    #[must_use]
+    pub fn command(&self) -> &[String] {
+        &self.meta.command
+    }
+
+    /// The host name that it was given, if it was given one.
+    #[must_use]
+    pub fn hostname(&self) -> Option<&str> {
+        self.meta.hostname.as_deref()
+    }
+
+    /// Its processes on the host.
+    pub fn hosted(&mut self) -> Result<Hosted, Fault> {
+        let report = helper::report(&mut self.link).map_err(self.about("examine"))?;
+        Ok(report.into())
+    }
+
+    /// Every process of it on the host, as a walk through the tree finds them; the helper is not among them.
+    pub fn processes(&mut self) -> Result<Vec<i32>, Fault> {
+        Ok(hosted::processes_of(self.hosted()?.init))
+    }
+
+    pub fn signal(&mut self, signal: i32, to: Recipient) -> Result<(), Fault> {
+        self.link.tell(&Request::Signal { signal, to }, &[]).map_err(self.about("signal"))
+    }
+
+    /// A duplicate of a descriptor that the helper keeps; `None` when it keeps none under that name.
+    pub fn take(&mut self, name: &str) -> Result<Option<OwnedFd>, Fault> {
+        take(&mut self.link, name).map_err(self.about("take a descriptor from"))
+    }
+
+    /// Lets the helper keep a descriptor.
+    pub fn keep(&mut self, name: &str, descriptor: impl AsFd) -> Result<(), Fault> {
+        let request = Request::Keep { name: name.to_owned() };
+        self.link.tell(&request, &[descriptor.as_fd()]).map_err(self.about("give a descriptor to"))
+    }
+
+    fn about(&self, verb: &str) -> impl Fn(LinkError) -> Fault + use<> {
+        faults::about(&format!("{verb} \"{}\"", self.meta.name))
+    }
+}
+
+impl From<Report> for Hosted {
+    fn from(report: Report) -> Self {
+        Self {
+            init: report.init,
+            init_handle: report.init_handle,
+            root: report.root.map(|(pid, _)| pid),
+            root_inside: report.status.root,
+            root_ending: report.status.ending,
+            terminal: report.status.terminal,
+        }
+    }
+}
+
+/// Takes one deposited descriptor.
+pub fn take(link: &mut Link, name: &str) -> Result<Option<OwnedFd>, LinkError> {
+    match link.ask(&Request::Take { name: name.to_owned() }, &[]) {
+        Ok((Reply::Descriptor, descriptors)) => Ok(descriptors.into_iter().next()),
+        Ok(_) => Err(LinkError::Confused),
+        Err(LinkError::Failed(failure)) if failure.step == abi::wire::Step::NoSuchDescriptor => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until no process of an application is left. Says how its root process ended, if that is known.
+///
+/// # Errors
+/// [`Code::NoTarget`] when there is no such application, [`Code::Interrupted`] when the caller gave up.
+pub fn wait(home: &Home, aid: &Aid, control: &Control) -> Result<Option<Ending>, Fault> {
+    let meta = Meta::read(home, aid).map_err(|_| faults::no_such(aid))?;
+    let ended = match Link::connect(home, aid) {
+        Ok(mut link) => link.receive(Wait::Until(control, None)).err().unwrap_or(LinkError::Confused),
+        Err(error) => error,
+    };
+    match ended {
+        LinkError::Ended => recorded(home, &meta),
+        error => Err(faults::about(&format!("wait for \"{}\"", meta.name))(error)),
+    }
+}
+
+/// How an application that does not run any more ended.
+pub fn recorded(home: &Home, meta: &Meta) -> Result<Option<Ending>, Fault> {
+    let status = meta::status(home, &meta.aid);
+    if status.finished || status.root.is_some() {
+        return Ok(status.root);
+    }
+    Err(Fault::new(Code::Other, format!("Could not learn how \"{}\" ended", meta.name))
+        .because("its capsule is gone without a word, as after a power cut or when its helper is killed")
+        .aftermath("No process of it is left"))
+}

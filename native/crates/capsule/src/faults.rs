@@ -1,0 +1,76 @@
+//! What the user reads when a capsule could not do something.
+
+use crate::Aid;
+use crate::link::LinkError;
+use abi::wire::{Failure, Step};
+use abi::{Code, Fault};
+use sys::Errno;
+
+/// No application of that id, running or not.
+pub fn no_such(aid: &Aid) -> Fault {
+    Fault::new(Code::NoTarget, format!("Could not find the application \"{aid}\""))
+        .hint("Run \"stasis ps\" to see your applications")
+}
+
+/// Turns what happened on a connection into an error about what was attempted, such as `stop "web"`.
+pub fn about(attempt: &str) -> impl Fn(LinkError) -> Fault + use<> {
+    let attempt = attempt.to_owned();
+    move |error| match error {
+        LinkError::Cancelled => Fault::new(Code::Interrupted, "Stopped because of an interrupt"),
+        LinkError::Failed(failure) => failed(&attempt, &failure),
+        LinkError::Ended => {
+            Fault::new(Code::NoTarget, format!("Could not {attempt}")).because("it is not running")
+        }
+        error => Fault::new(Code::Other, format!("Could not {attempt}")).because(error),
+    }
+}
+
+/// A step of the helper that failed.
+fn failed(attempt: &str, failure: &Failure) -> Fault {
+    let lacking = |what: &str| Fault::new(Code::HostLacks, format!("Could not {attempt}")).because(what);
+    let other = |what: &str| Fault::new(Code::Other, format!("Could not {attempt}")).because(what);
+    let fault = match failure.step {
+        Step::UserNamespace | Step::MapUser => {
+            lacking("this host does not let you make a user namespace").hint(USER_NAMESPACES)
+        }
+        Step::Namespaces | Step::Mounts => {
+            lacking("this host does not let you make the namespaces of a capsule").hint(USER_NAMESPACES)
+        }
+        Step::MountProc => lacking("a new /proc cannot be mounted here").hint(
+            "In a container, /proc must not be partly hidden: start it with an unmasked /proc, or run as root on the host",
+        ),
+        Step::ClockOffsets => lacking("the clocks of a time namespace cannot be set")
+            .hint("A kernel with time namespaces is needed (Linux 5.6, CONFIG_TIME_NS)"),
+        Step::Execute => other("the command cannot be executed"),
+        Step::WorkingFolder => other("its working folder cannot be entered"),
+        Step::Terminal => other("no pseudo terminal could be set up"),
+        Step::Hostname => other("the host name cannot be set"),
+        Step::NoSuchDescriptor => other("it has no terminal of its own"),
+        Step::NoSuchProcess => other("the process is gone"),
+        Step::Fork => other("a process could not be made"),
+        Step::Signal => other("the signal cannot be sent"),
+        Step::Listen | Step::Session | Step::Understand => {
+            Fault::new(Code::Internal, format!("Could not {attempt}"))
+                .because(format!("the capsule failed at the step {:?}", failure.step))
+        }
+    };
+    match failure.errno {
+        0 => fault,
+        errno => fault.because(Errno(errno)),
+    }
+}
+
+const USER_NAMESPACES: &str =
+    "Run as root, or allow user namespaces: see \"stasis doctor\" and sysctl user.max_user_namespaces";
+
+/// A file of the application's own state.
+pub fn files(attempt: &str) -> impl Fn(std::io::Error) -> Fault + use<> {
+    let attempt = attempt.to_owned();
+    move |error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Code::NotPermitted,
+            _ => Code::Other,
+        };
+        Fault::new(code, format!("Could not {attempt}")).because(error)
+    }
+}

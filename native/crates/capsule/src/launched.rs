@@ -1,0 +1,26 @@
+//! Applications that this very process started and is about to attach to.
+//!
+//! One that ends at once takes its helper with it; what it wrote to its terminal is then only in the master that
+//! was handed over when it started.
+
+use crate::Aid;
+use crate::link::Link;
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+
+/// The first connection to a helper, and the master of its application's terminal.
+pub struct Launched {
+    pub link: Link,
+    pub master: Option<OwnedFd>,
+}
+
+static LAUNCHED: Mutex<BTreeMap<Aid, Launched>> = Mutex::new(BTreeMap::new());
+
+pub fn remember(aid: Aid, link: Link, master: Option<OwnedFd>) {
+    LAUNCHED.lock().unwrap_or_else(PoisonError::into_inner).insert(aid, Launched { link, master });
+}
+
+pub fn recall(aid: &Aid) -> Option<Launched> {
+    LAUNCHED.lock().unwrap_or_else(PoisonError::into_inner).remove(aid)
+}

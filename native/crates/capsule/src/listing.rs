@@ -1,0 +1,99 @@
+//! Every application that is known, and forgetting one.
+
+use crate::link::Link;
+use crate::meta::{self, Meta};
+use crate::{Aid, faults, helper, home, hosted};
+use abi::request::Home;
+use abi::wire::Ending;
+use abi::{Code, Fault};
+use std::fs;
+
+/// How an application is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Running,
+    Exited,
+    /// Its capsule is gone without a word.
+    Lost,
+}
+
+/// One application as a listing shows it.
+#[derive(Clone, Debug)]
+pub struct Application {
+    pub aid: Aid,
+    pub name: String,
+    pub state: State,
+    /// The root process on the host, while it runs.
+    pub pid: Option<i32>,
+    /// Processes and their resident memory, while there are any.
+    pub processes: Option<usize>,
+    pub rss_bytes: Option<u64>,
+    /// ISO 8601, UTC.
+    pub started: String,
+    pub command: Vec<String>,
+    /// Of the root process, once it has ended.
+    pub ending: Option<Ending>,
+}
+
+/// Every application of this home, oldest first.
+#[must_use]
+pub fn list(home: &Home) -> Vec<Application> {
+    meta::all(home).into_iter().filter_map(|meta| examine(home, meta)).collect()
+}
+
+/// `None` for a restore that came to nothing and whose maker could not clean up: that is done here.
+fn examine(home: &Home, meta: Meta) -> Option<Application> {
+    let mut application = Application {
+        aid: meta.aid,
+        name: meta.name,
+        state: State::Lost,
+        pid: None,
+        processes: None,
+        rss_bytes: None,
+        started: meta.started,
+        command: meta.command,
+        ending: None,
+    };
+    let report = match Link::connect(home, &application.aid) {
+        Ok(mut link) => helper::report(&mut link),
+        Err(error) => Err(error),
+    };
+    if let Ok(report) = report {
+        let processes = hosted::processes_of(report.init);
+        application.state = State::Running;
+        application.pid = report.root.map(|(pid, _)| pid);
+        application.rss_bytes = Some(processes.iter().map(|pid| hosted::resident_bytes(*pid)).sum());
+        application.processes = Some(processes.len());
+        application.ending = report.status.ending;
+        return Some(application);
+    }
+    let status = meta::status(home, &application.aid);
+    if status.given_up {
+        let _ = fs::remove_dir_all(home::state(home, &application.aid));
+        return None;
+    }
+    application.ending = status.root;
+    application.state = if status.finished { State::Exited } else { State::Lost };
+    Some(application)
+}
+
+/// Forgets an application that does not run.
+///
+/// # Errors
+/// [`Code::NoTarget`] when there is none of that id, [`Code::Other`] while it runs.
+pub fn remove(home: &Home, aid: &Aid) -> Result<(), Fault> {
+    let folder = home::state(home, aid);
+    if !folder.is_dir() {
+        return Err(faults::no_such(aid));
+    }
+    let name = Meta::read(home, aid).map_or_else(|_| aid.to_string(), |meta| meta.name);
+    if Link::connect(home, aid).is_ok() {
+        return Err(Fault::new(Code::Other, format!("Could not remove \"{name}\""))
+            .because("it is running")
+            .hint(format!("Run \"stasis stop {name}\" first")));
+    }
+    fs::remove_dir_all(&folder).map_err(faults::files(&format!("remove \"{name}\"")))?;
+    // Left behind only by a helper that was killed.
+    let _ = fs::remove_file(home.run.join(home::socket_name(aid)));
+    Ok(())
+}

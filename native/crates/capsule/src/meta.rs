@@ -1,0 +1,65 @@
+//! `meta.json`: who an application is. And how it ended, from the helper's `status.json`.
+
+use crate::{Aid, home};
+use abi::request::Home;
+use abi::wire::{STATUS_FILE, StatusFile};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+const META_FILE: &str = "meta.json";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    pub aid: Aid,
+    pub name: String,
+    pub command: Vec<String>,
+    /// ISO 8601, UTC.
+    pub started: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    pub terminal: bool,
+    /// The helper, once it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<HelperProcess>,
+}
+
+/// The helper as the host sees it. The start time tells it from a later process under the same pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelperProcess {
+    pub pid: i32,
+    /// Clock ticks since the host's boot (proc_pid_stat(5), field 22).
+    pub start_ticks: u64,
+}
+
+impl Meta {
+    pub fn read(home: &Home, aid: &Aid) -> io::Result<Self> {
+        let text = fs::read(home::state(home, aid).join(META_FILE))?;
+        serde_json::from_slice(&text).map_err(io::Error::other)
+    }
+
+    /// Replaces the file as a whole.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        let new = folder.join("meta.json.new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(&serde_json::to_vec(self).map_err(io::Error::other)?)?;
+        fs::rename(new, folder.join(META_FILE))
+    }
+}
+
+/// What the helper recorded; the default when it has recorded nothing.
+pub fn status(home: &Home, aid: &Aid) -> StatusFile {
+    let text = fs::read(home::state(home, aid).join(STATUS_FILE)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// Every application that has a state folder, oldest first. What is not ours or half made is passed over.
+pub fn all(home: &Home) -> Vec<Meta> {
+    let folders = fs::read_dir(home::apps(home)).into_iter().flatten().flatten();
+    let aids = folders.filter_map(|entry| entry.file_name().to_str()?.parse::<Aid>().ok());
+    let mut metas: Vec<Meta> = aids.filter_map(|aid| Meta::read(home, &aid).ok()).collect();
+    metas.sort_by(|a, b| (&a.started, &a.aid).cmp(&(&b.started, &b.aid)));
+    metas
+}

@@ -1,0 +1,161 @@
+//! Giving an application its id, its name, its folder and its socket, before it exists.
+
+use crate::link::Link;
+use crate::meta::{self, HelperProcess, Meta};
+use crate::{Aid, clock, faults, home};
+use abi::request::Home;
+use abi::{Code, Fault};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+/// Longest name.
+const NAME_LENGTH: usize = 63;
+
+/// An application that is being made: dropping it before [`keep`](Self::keep) removes every trace.
+pub struct Registration {
+    pub meta: Meta,
+    pub folder: PathBuf,
+    pub listener: UnixListener,
+    pub state: File,
+    pub run: File,
+    socket: PathBuf,
+    kept: bool,
+}
+
+/// What is known about an application before it starts.
+pub struct Particulars {
+    pub name: String,
+    pub command: Vec<String>,
+    pub hostname: Option<String>,
+    pub terminal: bool,
+}
+
+/// Registers an application under a name that no running one has.
+pub fn register(home: &Home, particulars: Particulars) -> Result<Registration, Fault> {
+    let attempt = format!("run under the name \"{}\"", particulars.name);
+    check_name(&particulars.name)?;
+    home::prepare(home)?;
+    let attempt = faults::files(&attempt);
+    // From the look at the names to the socket that makes the new one count as running.
+    let _lock = lock(home).map_err(&attempt)?;
+    if let Some(other) = running_under(home, &particulars.name) {
+        return Err(taken(&particulars.name, &other));
+    }
+    create(home, particulars).map_err(&attempt)
+}
+
+fn check_name(name: &str) -> Result<(), Fault> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let inner = |byte: u8| plain(byte) || b"_.-".contains(&byte);
+    let good = name.bytes().next().is_some_and(plain) && name.bytes().all(inner) && name.len() <= NAME_LENGTH;
+    if good {
+        return Ok(());
+    }
+    Err(Fault::new(Code::Usage, format!("Could not use the name \"{name}\""))
+        .because("a name has 1 to 63 of a-z 0-9 _ . - and begins with a letter or a digit"))
+}
+
+fn taken(name: &str, other: &Aid) -> Fault {
+    Fault::new(Code::Usage, format!("Could not run under the name \"{name}\""))
+        .because(format!("the application {other} runs under it"))
+        .hint("Choose another name, or stop that application first")
+}
+
+fn running_under(home: &Home, name: &str) -> Option<Aid> {
+    let mut named = meta::all(home).into_iter().filter(|meta| meta.name == name);
+    named.find(|meta| Link::connect(home, &meta.aid).is_ok()).map(|meta| meta.aid)
+}
+
+fn lock(home: &Home) -> io::Result<File> {
+    let file =
+        File::options().write(true).create(true).truncate(false).open(home::apps(home).join(".lock"))?;
+    sys::folder::lock(file.as_fd())?;
+    Ok(file)
+}
+
+fn create(home: &Home, particulars: Particulars) -> io::Result<Registration> {
+    let aid = Aid::random()?;
+    let folder = home::state(home, &aid);
+    let (run, path) = home::short_path(&home.run, &home::socket_name(&aid))?;
+    DirBuilder::new().mode(0o700).create(&folder)?;
+    let undo = Undo { folder: &folder, socket: &path };
+    let listener = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    let meta = Meta {
+        aid,
+        name: particulars.name,
+        command: particulars.command,
+        started: clock::now(),
+        hostname: particulars.hostname,
+        terminal: particulars.terminal,
+        init: None,
+    };
+    meta.write(&folder)?;
+    let state = File::open(&folder)?;
+    std::mem::forget(undo);
+    Ok(Registration { meta, folder, listener, state, run, socket: path, kept: false })
+}
+
+/// Removes what a failed step left.
+struct Undo<'a> {
+    folder: &'a PathBuf,
+    socket: &'a PathBuf,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.socket);
+        let _ = fs::remove_dir_all(self.folder);
+    }
+}
+
+impl Registration {
+    /// The socket's name in the run folder.
+    pub fn socket_name(&self) -> String {
+        home::socket_name(&self.meta.aid)
+    }
+
+    /// What the helper gets first, in the order of [`abi::wire::Launch`].
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
+        [self.listener.as_fd(), self.state.as_fd(), self.run.as_fd()]
+    }
+
+    /// Notes who the helper is.
+    pub fn note(&mut self, init: HelperProcess) -> io::Result<()> {
+        self.meta.init = Some(init);
+        self.meta.write(&self.folder)
+    }
+
+    /// The application lives: its folder stays.
+    pub fn keep(mut self) -> Meta {
+        self.kept = true;
+        self.meta.clone()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if !self.kept {
+            drop(Undo { folder: &self.folder, socket: &self.socket });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_name;
+
+    #[test]
+    fn names_are_plain() {
+        for good in ["web", "0", "a.b_c-d", &"x".repeat(63)] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for wrong in ["", "-web", ".", "Web", "a/b", "a b", &"x".repeat(64)] {
+            assert!(check_name(wrong).is_err(), "{wrong}");
+        }
+    }
+}

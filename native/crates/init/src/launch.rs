@@ -1,0 +1,74 @@
+//! The first of the helper's two processes: leaves the maker's namespaces and forks PID 1 of the new ones.
+//!
+//! It ends right after the fork, so PID 1 is nobody's child that the maker would have to wait for.
+
+use crate::link::{Link, at, at_io};
+use crate::world;
+use abi::wire::{ClockOffsets, Failure, Launch, Reply, Request, Step, User};
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use sys::lifecycle::{self, Fork};
+use sys::namespaces::{Namespaces, unshare};
+
+/// Takes the launch message from standard input and does what it says.
+pub fn run() -> io::Result<()> {
+    let mut link = Link::new(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?));
+    silence()?;
+    let (Request::Launch(launch), descriptors) = link.receive()? else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    match leave(&launch) {
+        Ok(Fork::Child) => world::live(link, launch, descriptors),
+        Ok(Fork::Parent { .. }) => Ok(()),
+        Err(failure) => link.send(&Reply::Failed(failure), &[]),
+    }
+}
+
+/// Puts `/dev/null` in the place of the three standard streams.
+fn silence() -> io::Result<()> {
+    let null = fs::File::options().read(true).write(true).open("/dev/null")?;
+    Ok(lifecycle::install_stdio([null.as_fd(); 3])?)
+}
+
+fn leave(launch: &Launch) -> Result<Fork, Failure> {
+    if let Some(user) = launch.user {
+        unshare(Namespaces::USER).map_err(at(Step::UserNamespace))?;
+        map(user).map_err(at_io(Step::MapUser))?;
+    }
+    let kinds = Namespaces::PID | Namespaces::MOUNT | Namespaces::UTS | Namespaces::IPC;
+    unshare(kinds).map_err(at(Step::Namespaces))?;
+    if let Some(offsets) = launch.clock_offsets {
+        unshare(Namespaces::TIME).map_err(at(Step::ClockOffsets))?;
+        fs::write("/proc/self/timens_offsets", lines(offsets)).map_err(at_io(Step::ClockOffsets))?;
+    }
+    lifecycle::fork(None).map_err(at(Step::Fork))
+}
+
+/// One user and one group, each as itself. An unprivileged group map needs setgroups denied first
+/// (user_namespaces(7)).
+fn map(user: User) -> io::Result<()> {
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{0} {0} 1", user.uid))?;
+    fs::write("/proc/self/gid_map", format!("{0} {0} 1", user.gid))
+}
+
+/// The offsets as time_namespaces(7) wants them: whole seconds, rounded down, and nanoseconds from there.
+fn lines(offsets: ClockOffsets) -> String {
+    const SECOND: i64 = 1_000_000_000;
+    let line =
+        |clock: &str, ns: i64| format!("{clock} {} {}\n", ns.div_euclid(SECOND), ns.rem_euclid(SECOND));
+    line("monotonic", offsets.monotonic_ns) + &line("boottime", offsets.boottime_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn negative_offsets_keep_their_nanoseconds_positive() {
+        let offsets = ClockOffsets { monotonic_ns: -1, boottime_ns: 2_500_000_000 };
+        assert_eq!(lines(offsets), "monotonic -1 999999999\nboottime 2 500000000\n");
+    }
+}

@@ -1,0 +1,63 @@
+//! PID 1's first steps: the mounts of its namespace, its socket, and the application.
+
+use crate::folders::Folders;
+use crate::keeper::Keeper;
+use crate::link::{Link, at};
+use crate::program;
+use abi::wire::{Failure, Launch, Reply, Step};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use sys::signals::{SIGCHLD, SignalFd};
+use sys::{lifecycle, namespaces, sockets};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 64;
+
+/// Builds the application's world and serves until it has ended. A failure is told to the maker.
+pub fn live(link: Link, launch: Launch, mut descriptors: Vec<OwnedFd>) -> io::Result<()> {
+    let given = match descriptors.len() {
+        0..3 => return link.send(&Reply::Failed(Failure { step: Step::Understand, errno: 0 }), &[]),
+        _ => descriptors.split_off(3),
+    };
+    let built = <[OwnedFd; 3]>::try_from(descriptors)
+        .map_err(|_| Failure { step: Step::Understand, errno: 0 })
+        .and_then(|own| build(&launch, own));
+    let mut keeper = match built {
+        Ok(keeper) => keeper,
+        Err(failure) => return link.send(&Reply::Failed(failure), &[]),
+    };
+    if let Some(order) = &launch.program {
+        let started = match program::start(order, &given) {
+            Ok(started) => started,
+            Err(failure) => return link.send(&Reply::Failed(failure), &[]),
+        };
+        link.send(&Reply::Started { pid: started.pid }, &started.descriptors())?;
+        keeper.run_for(link, started)?;
+    } else {
+        link.send(&Reply::Done, &[])?;
+        keeper.build_for(link)?;
+    }
+    // The user's own streams must not live on with this process.
+    drop(given);
+    keeper.serve()
+}
+
+fn build(launch: &Launch, [listener, state, run]: [OwnedFd; 3]) -> Result<Keeper, Failure> {
+    // A session of its own: the maker's terminal going away must not reach it.
+    lifecycle::setsid().map_err(at(Step::Session))?;
+    // The name only helps a person who looks at the process list.
+    let _ = lifecycle::set_name(c"stasis-init");
+    namespaces::make_mounts_private().map_err(at(Step::Mounts))?;
+    namespaces::mount_proc().map_err(at(Step::MountProc))?;
+    if let Some(hostname) = &launch.hostname {
+        namespaces::set_hostname(hostname).map_err(at(Step::Hostname))?;
+    }
+    std::env::set_current_dir("/").map_err(crate::link::at_io(Step::WorkingFolder))?;
+    let children = SignalFd::new(&[SIGCHLD]).map_err(at(Step::Listen))?;
+    // Listening again makes the socket's peer credentials those of this process.
+    sockets::listen(listener.as_fd(), BACKLOG).map_err(at(Step::Listen))?;
+    let door = UnixListener::from(listener);
+    door.set_nonblocking(true).map_err(crate::link::at_io(Step::Listen))?;
+    Ok(Keeper::new(door, children, Folders::new(state, run, &launch.socket)))
+}
