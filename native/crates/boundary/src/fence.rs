@@ -1,14 +1,18 @@
 //! Turns whatever an operation does, a panic included, into a response.
 
+use crate::embedded;
 use abi::{Code, Control, Fault};
+use engine::Programs;
 use serde_json::{Value, json};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs one request to its end and encodes what came of it: `{"ok": ...}` or `{"error": ...}`.
 pub fn respond(request: &[u8], control: &Control) -> Vec<u8> {
-    let outcome =
-        catch_unwind(AssertUnwindSafe(|| decode(request).and_then(|value| engine::dispatch(value, control))));
+    let programs = Programs { init: embedded::INIT };
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        decode(request).and_then(|value| engine::dispatch(value, programs, control))
+    }));
     encode(outcome.unwrap_or_else(|payload| Err(panicked(payload.as_ref())))).to_string().into_bytes()
 }
 

@@ -1,20 +1,35 @@
 //! From a request to the operation that answers it.
 
-use crate::doctor;
+use crate::{capsules, doctor};
 use abi::{Code, Control, Fault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+/// The small programs that an operation may need to start, as bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Programs {
+    /// The capsule's helper; empty in a build without it.
+    pub init: &'static [u8],
+}
+
 /// Answers one request. `op` names the operation, the other fields are its request struct (`abi::request`).
 ///
 /// # Errors
 /// Whatever the operation reports; [`Code::Internal`] when the request is not of the shape that the operation takes.
-pub fn dispatch(mut request: Value, control: &Control) -> Result<Value, Fault> {
+pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Result<Value, Fault> {
     let op = request.as_object_mut().and_then(|fields| fields.remove("op"));
     let op = op.as_ref().and_then(Value::as_str).unwrap_or_default();
     match op {
         "doctor" => answer(request, control, doctor::examine),
+        "run" => answer(request, control, |request, _| capsules::run(request, programs.init)),
+        "attach" => answer(request, control, capsules::attach),
+        "signal" => answer(request, control, capsules::signal),
+        "stop" => answer(request, control, capsules::stop),
+        "wait" => answer(request, control, capsules::wait),
+        "exec" => answer(request, control, capsules::exec),
+        "ps" => answer(request, control, capsules::ps),
+        "remove" => answer(request, control, capsules::remove),
         _ => Err(unknown(op)),
     }
 }

@@ -2,8 +2,9 @@
 //! command asks for them.
 #![forbid(unsafe_code)]
 
+mod capsules;
 mod dispatch;
 mod doctor;
 
 pub use abi::Control;
-pub use dispatch::dispatch;
+pub use dispatch::{Programs, dispatch};

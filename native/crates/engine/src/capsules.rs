@@ -1,0 +1,158 @@
+//! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
+
+use abi::request::{Attach, Exec, Ps, Remove, Run, Signal, Stop, Wait};
+use abi::{Code, Control, Fault};
+use capsule::{Aid, Application, Ending, ExecSpec, Output, Recipient, RunSpec, State};
+use serde::Serialize;
+use std::time::Duration;
+
+/// The number of SIGKILL, which spares no process of the application.
+const SIGKILL: i32 = 9;
+
+#[derive(Serialize)]
+pub struct Started {
+    aid: Aid,
+    name: String,
+    pid: i32,
+}
+
+/// Neither field where it is not known.
+#[derive(Serialize)]
+pub struct Ended {
+    #[serde(flatten)]
+    ending: Option<Ending>,
+}
+
+#[derive(Serialize)]
+pub struct Stopped {
+    #[serde(flatten)]
+    ending: Option<Ending>,
+    killed: bool,
+}
+
+#[derive(Serialize)]
+pub struct Executed {
+    pid: i32,
+    #[serde(flatten)]
+    ending: Option<Ending>,
+}
+
+#[derive(Serialize)]
+pub struct Applications {
+    apps: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    aid: Aid,
+    name: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<usize>,
+    started: String,
+    command: Vec<String>,
+    #[serde(flatten)]
+    ending: Option<Ending>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rss_bytes: Option<u64>,
+}
+
+/// Nothing to say but that it was done.
+#[derive(Serialize)]
+pub struct Done {}
+
+pub fn run(request: Run, init: &[u8]) -> Result<Started, Fault> {
+    let output = match (request.terminal, request.detach) {
+        (true, _) => Output::Terminal,
+        (false, true) => Output::Log,
+        (false, false) => Output::Inherit,
+    };
+    let spec = RunSpec {
+        name: request.name,
+        argv: request.argv,
+        env: request.env,
+        cwd: request.cwd,
+        hostname: request.hostname,
+        output,
+        attached: !request.detach,
+    };
+    let started = capsule::start(&request.home, spec, init)?;
+    Ok(Started { aid: started.aid, name: started.name, pid: started.pid })
+}
+
+pub fn attach(request: Attach, control: &Control) -> Result<Ended, Fault> {
+    let ending = match (request.aid, request.pid) {
+        (Some(aid), _) => capsule::attach(&request.home, &aid.parse()?, control)?,
+        (None, Some(pid)) => capsule::attach_pid(&request.home, pid, control)?,
+        (None, None) => return Err(Fault::new(Code::Usage, "Could not attach without a target")),
+    };
+    Ok(Ended { ending })
+}
+
+pub fn signal(request: Signal, _control: &Control) -> Result<Done, Fault> {
+    let to = if request.signal == SIGKILL { Recipient::All } else { Recipient::Root };
+    capsule::find(&request.home, &request.aid.parse()?)?.signal(request.signal, to)?;
+    Ok(Done {})
+}
+
+pub fn stop(request: Stop, control: &Control) -> Result<Stopped, Fault> {
+    let patience = Duration::from_millis(request.timeout_ms);
+    let stopped = capsule::stop(&request.home, &request.aid.parse()?, patience, control)?;
+    Ok(Stopped { ending: stopped.ending, killed: stopped.killed })
+}
+
+pub fn wait(request: Wait, control: &Control) -> Result<Ended, Fault> {
+    Ok(Ended { ending: capsule::wait(&request.home, &request.aid.parse()?, control)? })
+}
+
+pub fn exec(request: Exec, control: &Control) -> Result<Executed, Fault> {
+    let spec =
+        ExecSpec { argv: request.argv, env: request.env, cwd: request.cwd, terminal: request.terminal };
+    let (pid, ending) = capsule::exec(&request.home, &request.aid.parse()?, spec, control)?;
+    Ok(Executed { pid, ending })
+}
+
+pub fn ps(request: Ps, _control: &Control) -> Result<Applications, Fault> {
+    Ok(Applications { apps: capsule::list(&request.home).into_iter().map(Row::from).collect() })
+}
+
+pub fn remove(request: Remove, _control: &Control) -> Result<Done, Fault> {
+    capsule::remove(&request.home, &request.aid.parse()?)?;
+    Ok(Done {})
+}
+
+impl From<Application> for Row {
+    fn from(application: Application) -> Self {
+        Self {
+            aid: application.aid,
+            name: application.name,
+            state: match application.state {
+                State::Running => "running",
+                State::Exited => "exited",
+                State::Lost => "lost",
+            },
+            pid: application.pid,
+            processes: application.processes,
+            started: application.started,
+            command: application.command,
+            ending: application.ending,
+            rss_bytes: application.rss_bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_ending_is_flat_and_left_out_where_it_is_not_known() {
+        let text = |ending| serde_json::to_value(Ended { ending }).unwrap();
+        assert_eq!(text(Some(Ending::Code(3))), json!({"code": 3}));
+        assert_eq!(text(Some(Ending::Signal(9))), json!({"signal": 9}));
+        assert_eq!(text(None), json!({}));
+    }
+}
