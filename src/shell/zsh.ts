@@ -33,7 +33,7 @@ if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _stasis "$@"; else compdef 
 function caseOf(verb: Verb, verbs: readonly Verb[]): string {
   const flags = verb.flags.map((flag) => specOf(flag, verbs));
   const parameters = verb.parameters.map((_, index) => parameterOf(verb.parameters, index, verbs));
-  return `        ${verb.name}) _arguments ${[...flags, ...parameters].join(" ")} ;;`;
+  return `        ${verb.name}) _arguments -S ${[...flags, ...parameters].join(" ")} ;;`;
 }
 
 function specOf({ short, long, value, description, completion }: Flag, verbs: readonly Verb[]): string {
@@ -47,7 +47,7 @@ function specOf({ short, long, value, description, completion }: Flag, verbs: re
 function parameterOf(all: readonly Parameter[], index: number, verbs: readonly Verb[]): string {
   const { name = "", completion = "none" } = all[index] ?? {};
   const position = index === all.length - 1 ? "*" : String(index + 1);
-  if (completion === "command") return quote(`${position}:::_normal`);
+  if (completion === "command") return quote(`${position}:::command:_normal`);
   return quote(`${position}:${name}:${actionFor(completion, verbs)}`);
 }
 
