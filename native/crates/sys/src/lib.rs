@@ -10,6 +10,7 @@ pub mod lifecycle;
 pub mod namespaces;
 pub mod poll;
 pub mod privileges;
+pub mod probe;
 pub mod signals;
 pub mod sockets;
 pub mod terminal;
