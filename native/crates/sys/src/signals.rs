@@ -63,19 +63,32 @@ fn set_of(signals: &[i32]) -> Result<libc::sigset_t> {
     Ok(unsafe { set.assume_init() })
 }
 
-/// Sets every signal to its default action and unblocks all of them: the state a new program expects.
+/// Sets every signal to its default action and unblocks all of them: the state a new program expects. By the
+/// kernel's own calls, because glibc refuses to touch the two signals that it keeps for itself (32 and 33).
 pub fn reset_all() -> Result<()> {
+    /// Size of the kernel's signal set in bytes (rt_sigaction(2)).
+    const SET: usize = 8;
+    // Handler SIG_DFL, no flags, no restorer, empty mask: the kernel's sigaction in four words.
+    let default = [0u64; 4];
     for signal in (1..=MAX_SIGNAL).filter(|s| ![libc::SIGKILL, libc::SIGSTOP].contains(s)) {
-        // The two that glibc keeps for itself (32 and 33) are refused and already at their default.
-        // SAFETY: SIG_DFL is a valid action for every signal.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the action is of the kernel's layout, and the default is valid for every signal.
+        let done = unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), ptr::null_mut::<u64>(), SET)
+        };
+        Errno::check(done)?;
     }
-    let none = set_of(&[])?;
-    // SAFETY: `none` is initialised; the old mask is not asked for.
-    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) } {
-        0 => Ok(()),
-        error => Err(Errno(error)),
-    }
+    let none = 0u64;
+    // SAFETY: the mask is `SET` live bytes; the old one is not asked for.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const none,
+            ptr::null_mut::<u64>(),
+            SET,
+        )
+    };
+    Errno::check(done).map(drop)
 }
 
 /// Write end of the pipe of the one [`SignalPipe`] that may exist, or -1.
