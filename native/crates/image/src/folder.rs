@@ -1,6 +1,7 @@
 //! The folder in which a snapshot is made before it takes its name. Dropping it removes it.
 
 use crate::{Error, Result, files};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -115,9 +116,9 @@ pub fn remove_abandoned(folder: &Path) -> Result<usize> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(Error::io("list", folder, &error)),
     };
-    let partial = entries.flatten().filter(|entry| {
-        is_partial(&entry.file_name().to_string_lossy()) && entry.file_type().is_ok_and(|kind| kind.is_dir())
-    });
+    let partial = entries
+        .flatten()
+        .filter(|entry| is_partial(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_dir()));
     Ok(partial.filter(|entry| remove_if_abandoned(&entry.path())).count())
 }
 
@@ -125,8 +126,10 @@ fn remove_if_abandoned(path: &Path) -> bool {
     matches!(lock(path), Ok(Some(_held)) if fs::remove_dir_all(path).is_ok())
 }
 
-/// True for `<name>.partial-<pid>-<16 hex>`.
-fn is_partial(name: &str) -> bool {
+/// True for the name of an unfinished snapshot's folder: `<name>.partial-<pid>-<16 hex>`.
+#[must_use]
+pub fn is_partial(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
     let Some((_, rest)) = name.rsplit_once(PARTIAL) else { return false };
     let Some((pid, random)) = rest.split_once('-') else { return false };
     !pid.is_empty()

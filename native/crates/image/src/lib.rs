@@ -29,7 +29,7 @@ mod worker;
 mod writer;
 
 pub use error::{Error, Result};
-pub use folder::remove_abandoned;
+pub use folder::{is_partial, remove_abandoned};
 pub use header::FORMAT_VERSION;
 pub use manifest::{Manifest, Section};
 pub use pack::PAGE;

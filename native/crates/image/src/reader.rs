@@ -53,7 +53,7 @@ impl SnapshotReader {
     }
 
     /// Reads and checks all page data. `progress` gets bytes done and bytes in all, on the calling thread,
-    /// and returns false to stop.
+    /// and returns false to stop. It is called before the first block and after the last in any case.
     ///
     /// # Errors
     /// `Damaged` with the place of a block that is; `Io`; `Cancelled`.

@@ -17,6 +17,9 @@ struct Round<'a> {
 /// See `SnapshotReader::verify_packs`. The calling thread is one of the two, so `progress` need not be `Send`.
 pub fn verify(packs: &[OpenPack], progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<()> {
     let total = packs.iter().map(|pack| pack.entry.data_end).sum();
+    if !progress(0, total) {
+        return Err(Error::Cancelled);
+    }
     let round =
         Round { packs, next: AtomicU64::new(0), done: AtomicU64::new(0), stop: AtomicBool::new(false) };
     thread::scope(|scope| {
@@ -24,7 +27,9 @@ pub fn verify(packs: &[OpenPack], progress: &mut dyn FnMut(u64, u64) -> bool) ->
         let ours = round.work(&mut |done| progress(done, total));
         let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         ours.and(other)
-    })
+    })?;
+    progress(total, total);
+    Ok(())
 }
 
 impl Round<'_> {
