@@ -1,6 +1,6 @@
 //! From a request to the operation that answers it.
 
-use crate::{capsules, doctor};
+use crate::{capsules, doctor, store};
 use abi::{Code, Control, Fault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,6 +30,8 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         "exec" => answer(request, control, capsules::exec),
         "ps" => answer(request, control, capsules::ps),
         "remove" => answer(request, control, capsules::remove),
+        "list" => answer(request, control, store::list),
+        "verify" => answer(request, control, store::verify),
         _ => Err(unknown(op)),
     }
 }

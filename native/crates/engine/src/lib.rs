@@ -5,6 +5,9 @@
 mod capsules;
 mod dispatch;
 mod doctor;
+mod store;
+mod summary;
 
 pub use abi::Control;
 pub use dispatch::{Programs, dispatch};
+pub use summary::SummaryV1;
