@@ -131,7 +131,10 @@ impl Relay {
         match input.read(&mut bytes) {
             Ok(0) => {
                 self.input = None;
-                self.pending.push(END_OF_INPUT);
+                // A raw terminal ends by hanging up, and that the user went away is not the end of a file.
+                if own_terminal().is_none() {
+                    self.pending.push(END_OF_INPUT);
+                }
             }
             Ok(length) => self.pending.extend_from_slice(&bytes[..length]),
             Err(error) if passing(&error) => {}
