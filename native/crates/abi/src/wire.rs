@@ -72,8 +72,8 @@ pub struct Program {
     pub env: Vec<String>,
     pub cwd: String,
     pub streams: Streams,
-    /// Soft limit of open files, where the caller's own differs from what the application shall have.
-    pub nofile: Option<u64>,
+    /// Its soft limit of open files. The helper's own is as high as it may be.
+    pub nofile: u64,
 }
 
 /// Where standard input, output and error of a program lead.
@@ -178,6 +178,9 @@ pub struct Status {
     pub ending: Option<Ending>,
     /// Whether the helper holds the master of a terminal.
     pub terminal: bool,
+    /// The host name in the application's UTS namespace.
+    #[serde(default)]
+    pub hostname: String,
 }
 
 /// What the helper could not do.

@@ -29,6 +29,8 @@ pub struct Hosted {
     pub root_ending: Option<Ending>,
     /// Whether the helper keeps the master of a terminal (take it as "terminal").
     pub terminal: bool,
+    /// The host name in the application's UTS namespace, as it is now.
+    pub hostname: String,
 }
 
 /// Finds a running application.
@@ -58,12 +60,6 @@ impl Capsule {
     #[must_use]
     pub fn command(&self) -> &[String] {
         &self.meta.command
-    }
-
-    /// The host name that it was given, if it was given one.
-    #[must_use]
-    pub fn hostname(&self) -> Option<&str> {
-        self.meta.hostname.as_deref()
     }
 
     /// Its processes on the host.
@@ -106,6 +102,7 @@ impl From<Report> for Hosted {
             root_inside: report.status.root,
             root_ending: report.status.ending,
             terminal: report.status.terminal,
+            hostname: report.status.hostname,
         }
     }
 }

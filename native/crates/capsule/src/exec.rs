@@ -3,7 +3,7 @@
 use crate::attach::relay_and_leave;
 use crate::link::{Link, LinkError, Wait};
 use crate::meta::Meta;
-use crate::start::{Output, own_streams, own_terminal, parents_nofile, stream_kind};
+use crate::start::{Output, own_streams, own_terminal, soft_nofile, stream_kind};
 use crate::{Aid, faults, hosted};
 use abi::request::Home;
 use abi::wire::{Ending, Program, Reply, Request};
@@ -54,7 +54,7 @@ fn run(link: &mut Link, spec: ExecSpec, control: &Control) -> Result<(i32, Optio
         env: spec.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         cwd: spec.cwd.to_string_lossy().into_owned(),
         streams: stream_kind(output),
-        nofile: parents_nofile(),
+        nofile: soft_nofile(),
     };
     let given: Vec<_> = given.iter().map(AsFd::as_fd).collect();
     let (Reply::Started { .. }, descriptors) = link.ask(&Request::Exec(program), &given)? else {

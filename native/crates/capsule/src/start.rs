@@ -96,7 +96,7 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
             env: spec.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
             cwd: spec.cwd.to_string_lossy().into_owned(),
             streams: stream_kind(spec.output),
-            nofile: parents_nofile(),
+            nofile: soft_nofile(),
         }),
     };
     let (mut link, reply, descriptors) = helper::launch(init, message, &descriptors)?;
@@ -166,16 +166,17 @@ pub fn stream_kind(output: Output) -> Streams {
     Streams::Terminal { rows: size.rows, columns: size.columns, like: own.is_some() }
 }
 
-/// The soft limit of open files of the process that started this one. The runtime that this library lives in raises
-/// its own to the hard limit, which the application shall not inherit: select(2) and programs that close every
-/// possible descriptor suffer from it. `None` where the hard limits differ: somebody chose them then.
-pub fn parents_nofile() -> Option<u64> {
+/// The soft limit of open files that an application shall have. The runtime that this library lives in raises its own
+/// to the hard limit, which select(2) and programs that close every possible descriptor suffer from; what the process
+/// that started this one has is what the user meant. Not so where the hard limits differ: somebody chose them then.
+pub fn soft_nofile() -> u64 {
     let limits = |pid: &str| -> Option<(u64, u64)> {
         let text = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
         let mut numbers = line.split_whitespace().map(|word| word.parse().unwrap_or(u64::MAX));
         numbers.next().zip(numbers.next())
     };
-    let (own, parent) = (limits("self")?, limits(&std::os::unix::process::parent_id().to_string())?);
-    (own.1 == parent.1 && own.0 == own.1).then_some(parent.0)
+    let (soft, hard) = limits("self").unwrap_or((u64::MAX, u64::MAX));
+    let parent = limits(&std::os::unix::process::parent_id().to_string());
+    parent.filter(|parent| parent.1 == hard && soft == hard).map_or(soft, |parent| parent.0)
 }

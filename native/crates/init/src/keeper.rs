@@ -12,12 +12,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::thread;
+use std::time::Duration;
 use sys::poll::{Interest, poll};
 use sys::signals::SignalFd;
 use sys::{lifecycle, sockets};
 
 /// Connections at once. More wait at the door.
 const MAX_CLIENTS: usize = 64;
+/// Before another try when the kernel is out of memory.
+const OUT_OF_MEMORY_PAUSE: Duration = Duration::from_millis(100);
 
 pub struct Keeper {
     pub family: Family,
@@ -84,7 +88,7 @@ impl Keeper {
     /// are ended by the kernel together with this one.
     pub fn serve(&mut self) -> io::Result<()> {
         loop {
-            for source in self.ready()? {
+            for source in self.ready() {
                 match source {
                     Source::Children => self.children.drain(),
                     Source::Door => self.open_door(),
@@ -112,7 +116,7 @@ impl Keeper {
         self.builder.is_some_and(|builder| !self.clients.contains_key(&builder))
     }
 
-    fn ready(&self) -> io::Result<Vec<Source>> {
+    fn ready(&self) -> Vec<Source> {
         let mut sources = vec![(Source::Children, self.children.as_fd())];
         if self.clients.len() < MAX_CLIENTS {
             sources.push((Source::Door, self.door.as_fd()));
@@ -120,8 +124,12 @@ impl Keeper {
         sources.extend(self.clients.iter().map(|(id, client)| (Source::Client(*id), client.link.as_fd())));
         sources.extend(self.unattended_console().map(|fd| (Source::Console, fd)));
         let entries: Vec<_> = sources.iter().map(|(_, fd)| (*fd, Interest::Readable)).collect();
-        let ready = poll(&entries, None)?;
-        Ok(sources.iter().zip(ready).filter(|(_, ready)| *ready).map(|((source, _), _)| *source).collect())
+        let Ok(ready) = poll(&entries, None) else {
+            // The kernel has no memory for the list just now. Ending would end the application as well.
+            thread::sleep(OUT_OF_MEMORY_PAUSE);
+            return Vec::new();
+        };
+        sources.iter().zip(ready).filter(|(_, ready)| *ready).map(|((source, _), _)| *source).collect()
     }
 
     fn unattended_console(&self) -> Option<BorrowedFd<'_>> {

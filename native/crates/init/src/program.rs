@@ -92,9 +92,7 @@ fn prepare(program: &Program, streams: [BorrowedFd<'_>; 3], controlling: bool) -
     if controlling {
         terminal::set_controlling(io::stdin().as_fd()).map_err(at(Step::Terminal))?;
     }
-    if let Some(soft) = program.nofile {
-        lifecycle::set_soft_nofile(soft).map_err(at(Step::Session))?;
-    }
+    lifecycle::set_soft_nofile(program.nofile).map_err(at(Step::Session))?;
     std::env::set_current_dir(&program.cwd).map_err(at_io(Step::WorkingFolder))?;
     signals::reset_all().map_err(at(Step::Session))
 }

@@ -6,6 +6,7 @@ use crate::keeper::Keeper;
 use crate::link::at;
 use crate::program;
 use abi::wire::{Failure, Program, Reply, Request, Status, Step, Streams, TERMINAL};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use sys::{Errno, lifecycle};
@@ -72,6 +73,7 @@ fn status(keeper: &Keeper) -> Result<Answer, Failure> {
         running: root.is_some(),
         ending: keeper.family.ending(),
         terminal: keeper.console.is_some(),
+        hostname: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim_end().to_owned(),
     };
     Ok((Reply::Status(status), [own].into_iter().chain(root).collect()))
 }

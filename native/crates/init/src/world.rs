@@ -48,6 +48,8 @@ fn build(launch: &Launch, [listener, state, run]: [OwnedFd; 3]) -> Result<Keeper
     lifecycle::setsid().map_err(at(Step::Session))?;
     // The name only helps a person who looks at the process list.
     let _ = lifecycle::set_name(c"stasis-init");
+    // Connections and deposits must not fail for want of numbers.
+    lifecycle::set_soft_nofile(u64::MAX).map_err(at(Step::Session))?;
     namespaces::make_mounts_private().map_err(at(Step::Mounts))?;
     namespaces::mount_proc().map_err(at(Step::MountProc))?;
     if let Some(hostname) = &launch.hostname {

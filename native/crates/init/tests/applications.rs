@@ -75,6 +75,35 @@ fn a_name_is_given_to_one_running_application_only() {
 }
 
 #[test]
+fn of_many_that_start_under_one_name_at_once_one_does() {
+    let place = Place::new();
+    let start = || place.run("rush", &["/bin/sleep", "100"]).is_ok();
+    let started = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).filter(|ok| *ok).count()
+    });
+    assert_eq!(started, 1);
+    assert_eq!(place.list().len(), 1);
+    assert_eq!(place.sockets().len(), 1);
+}
+
+#[test]
+fn an_application_has_the_callers_limit_of_open_files_and_its_helper_all_there_are() {
+    let place = Place::new();
+    let started = place.run("limits", &["/bin/sh", "-c", "ulimit -Sn; exec sleep 100"]).unwrap();
+    place.until(|| !place.log(&started.aid).is_empty());
+    let init = capsule::find(&place.home, &started.aid).unwrap().hosted().unwrap().init;
+    let limits = |pid: &str| -> Vec<String> {
+        let text = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        line.split_whitespace().skip(3).map(str::to_owned).collect()
+    };
+    assert_eq!(place.log(&started.aid).trim(), limits("self")[0]);
+    assert_eq!(limits(&init.to_string())[0], limits("self")[1]);
+    place.kill(&started.aid);
+}
+
+#[test]
 fn a_command_that_cannot_be_executed_is_named_and_leaves_nothing() {
     let place = Place::new();
     let missing = place.run("gone", &["/no/such/program"]).unwrap_err();

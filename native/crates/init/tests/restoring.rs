@@ -121,6 +121,7 @@ fn a_deposited_descriptor_comes_back_from_the_running_application() {
     let mut found = capsule::find(&place.home, &aid).unwrap();
     assert!(found.take("another").unwrap().is_none());
     File::from(found.take("a pipe").unwrap().unwrap()).write_all(b"kept").unwrap();
+    assert_eq!(found.hosted().unwrap().hostname, "again");
     place.kill(&aid);
     let mut text = String::new();
     // Ends only because neither the helper nor the application holds the pipe any more.
