@@ -5,12 +5,16 @@
 
 mod errno;
 pub mod extents;
+pub mod files;
 pub mod folder;
 pub mod lifecycle;
+pub mod memory;
 pub mod namespaces;
 pub mod poll;
 pub mod privileges;
 pub mod probe;
+pub mod process;
+pub mod ptrace;
 pub mod signals;
 pub mod sockets;
 pub mod terminal;

@@ -1,0 +1,234 @@
+//! Stopping every thread of a process tree, and letting it go on.
+
+use crate::explain::{Explain, Result};
+use crate::procfs::{self, Status};
+use abi::{Code, Fault};
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+use sys::Errno;
+use sys::ptrace::{self, Wait};
+use tracee::Stopped;
+
+/// How long a thread may take to stop before it is taken for stuck in the kernel.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A thread that is held, and whether its process was stopped by a signal before.
+#[derive(Debug)]
+pub struct FrozenThread {
+    pub stopped: Stopped,
+    pub group_stop: bool,
+}
+
+/// A process of the tree. A zombie has no threads.
+#[derive(Debug)]
+pub struct FrozenProcess {
+    pub pid: i32,
+    pub parent: i32,
+    pub threads: Vec<FrozenThread>,
+}
+
+impl FrozenProcess {
+    pub fn is_zombie(&self) -> bool {
+        self.threads.is_empty()
+    }
+
+    pub fn leader(&self) -> &Stopped {
+        &self.threads[0].stopped
+    }
+}
+
+/// A tree all of whose threads are stopped. Dropping it lets them go on.
+#[derive(Debug, Default)]
+pub struct FrozenTree {
+    pub processes: Vec<FrozenProcess>,
+    seized: HashSet<i32>,
+}
+
+impl FrozenTree {
+    /// Stops `roots` and all their descendants, parents before children.
+    pub fn freeze(roots: &[i32]) -> Result<Self> {
+        let mut tree = Self::default();
+        for &root in roots {
+            tree.freeze_from(root)?;
+        }
+        Ok(tree)
+    }
+
+    /// Stops the descendants of `keeper`, which goes on running and may adopt orphans meanwhile.
+    pub fn freeze_below(keeper: i32) -> Result<Self> {
+        let mut tree = Self::default();
+        loop {
+            let children = procfs::children(keeper).explain(|| children_of(keeper))?;
+            let fresh: Vec<i32> = children.into_iter().filter(|pid| !tree.holds(*pid)).collect();
+            if fresh.is_empty() {
+                return Ok(tree);
+            }
+            for pid in fresh {
+                match tree.freeze_from(pid) {
+                    Err(fault) if fault.code != Code::NoTarget => return Err(fault),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn holds(&self, pid: i32) -> bool {
+        self.processes.iter().any(|process| process.pid == pid)
+    }
+
+    fn freeze_from(&mut self, root: i32) -> Result<()> {
+        let mut queue = VecDeque::from([root]);
+        while let Some(pid) = queue.pop_front() {
+            if self.holds(pid) {
+                continue;
+            }
+            let process = match self.freeze_process(pid) {
+                // A child may be gone by the time we look; its parent, stopped, will find it as we do.
+                Err(fault) if fault.code == Code::NoTarget && pid != root => continue,
+                process => process?,
+            };
+            self.processes.push(process);
+            let children = procfs::children(pid).explain(|| children_of(pid))?;
+            // Adopted by a subreaper inside the tree while it was being stopped: the next round finds them.
+            queue.extend(children.into_iter().filter(|child| !self.holds(*child)));
+        }
+        self.adopted_since()
+    }
+
+    /// Looks once more at everybody's children, until no process is found that is not held.
+    fn adopted_since(&mut self) -> Result<()> {
+        let mut fresh = Vec::new();
+        for process in self.processes.iter().filter(|process| !process.is_zombie()) {
+            let children = procfs::children(process.pid).explain(|| children_of(process.pid))?;
+            fresh.extend(children.into_iter().filter(|child| !self.holds(*child)));
+        }
+        fresh.into_iter().try_for_each(|child| self.freeze_from(child))
+    }
+
+    fn freeze_process(&mut self, pid: i32) -> Result<FrozenProcess> {
+        let stat = procfs::stat(&pid.to_string()).map_err(|_| no_such_process(pid))?;
+        let mut threads: Vec<FrozenThread> = Vec::new();
+        loop {
+            let tasks = procfs::tasks(pid).map_err(|_| no_such_process(pid))?;
+            let mut asked = Vec::new();
+            for tid in tasks.into_iter().filter(|tid| threads.iter().all(|t| t.stopped.tid() != *tid)) {
+                if self.seize(pid, tid)? {
+                    asked.push(tid);
+                }
+            }
+            if asked.is_empty() {
+                break;
+            }
+            for tid in asked {
+                match await_stop(tid)? {
+                    Some(thread) => threads.push(thread),
+                    None => {
+                        self.seized.remove(&tid);
+                    }
+                }
+            }
+        }
+        threads.sort_by_key(|thread| (thread.stopped.tid() != pid, thread.stopped.tid()));
+        if threads.first().is_some_and(|first| first.stopped.tid() != pid) {
+            return Err(crate::explain::refused(
+                pid,
+                "the main thread",
+                "it has exited while other threads of the process go on",
+            ));
+        }
+        Ok(FrozenProcess { pid, parent: stat.ppid, threads })
+    }
+
+    /// Attaches to one thread and asks it to stop. False when it is a zombie or gone.
+    fn seize(&mut self, pid: i32, tid: i32) -> Result<bool> {
+        let path = format!("{pid}/task/{tid}");
+        match ptrace::seize(tid, ptrace::O_TRACESYSGOOD) {
+            Ok(()) => {}
+            Err(Errno::ESRCH) => return Ok(false),
+            Err(_) if matches!(procfs::stat(&path), Err(_) | Ok(procfs::Stat { state: 'Z' | 'X', .. })) => {
+                return Ok(false);
+            }
+            Err(errno) => return Err(cannot_attach(pid, errno)),
+        }
+        self.seized.insert(tid);
+        ptrace::interrupt(tid).explain(|| format!("Could not stop thread {tid} of process {pid}"))?;
+        Ok(true)
+    }
+
+    /// Ends every process of the tree and waits until the kernel has let go of them.
+    pub fn kill(mut self) -> Result<()> {
+        for process in self.processes.iter().filter(|process| !process.is_zombie()) {
+            match sys::process::kill(process.pid, 9) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(errno) => Err(errno).explain(|| format!("Could not end process {}", process.pid))?,
+            }
+        }
+        for tid in self.seized.drain() {
+            while !matches!(ptrace::wait(tid), Ok(Wait::Exited(_) | Wait::Killed(_)) | Err(_)) {}
+        }
+        Ok(())
+    }
+}
+
+impl Drop for FrozenTree {
+    fn drop(&mut self) {
+        for tid in self.seized.drain() {
+            // A thread that is gone needs no release; for any other there is nothing left to try.
+            drop(Stopped::assume(tid).detach(0));
+        }
+    }
+}
+
+/// Waits until the interrupted thread has stopped; none when it ended instead.
+fn await_stop(tid: i32) -> Result<Option<FrozenThread>> {
+    loop {
+        let stop = match ptrace::wait_for(tid, PATIENCE) {
+            Err(Errno::EAGAIN) => {
+                return Err(Fault::new(Code::Other, format!("Could not stop thread {tid}"))
+                    .because("it is in an uninterruptible wait in the kernel")
+                    .hint("Try again when the disk or device that it waits for answers"));
+            }
+            Err(Errno::ECHILD) => return Ok(None),
+            stop => stop.explain(|| format!("Could not wait for thread {tid}"))?,
+        };
+        match stop {
+            Wait::Exited(_) | Wait::Killed(_) => return Ok(None),
+            Wait::Event(ptrace::EVENT_STOP, signal) => {
+                let group_stop = signal != 5;
+                return Ok(Some(FrozenThread { stopped: Stopped::assume(tid), group_stop }));
+            }
+            // A signal was on its way: it is delivered, and the thread stops before its handler runs.
+            Wait::Signal(signal) => {
+                ptrace::cont(tid, signal).explain(|| format!("Could not hand signal {signal} to {tid}"))?;
+            }
+            Wait::Syscall | Wait::Event(..) => {
+                ptrace::cont(tid, 0).explain(|| format!("Could not resume thread {tid}"))?;
+            }
+        }
+    }
+}
+
+fn children_of(pid: i32) -> String {
+    format!("Could not list the children of process {pid}")
+}
+
+fn no_such_process(pid: i32) -> Fault {
+    Fault::new(Code::NoTarget, format!("Could not find process {pid}")).because("no such process")
+}
+
+fn cannot_attach(pid: i32, errno: Errno) -> Fault {
+    let message = format!("Could not attach to process {pid}");
+    let status = Status::read(&pid.to_string()).unwrap_or_default();
+    let tracer: i32 = status.text("TracerPid").parse().unwrap_or(0);
+    if tracer != 0 {
+        return Fault::new(Code::Refused, message)
+            .because(format!("process {tracer} is tracing it already"))
+            .hint(format!("End the debugger or tracer (process {tracer}) and try again"));
+    }
+    if errno == Errno::EPERM {
+        return Fault::new(Code::NotPermitted, message)
+            .because("it belongs to another user, or it has more privileges than you")
+            .hint("Run stasis as root, or as the user who owns the process");
+    }
+    Fault::new(Code::Other, message).because(errno)
+}

@@ -1,0 +1,101 @@
+//! Memory of this process and of others: memory files, process_vm_readv(2), PAGEMAP_SCAN.
+
+use crate::{Errno, Result};
+use libc::pid_t;
+use std::ffi::CStr;
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd};
+
+/// A range of pages that `PAGEMAP_SCAN` or the pagemap file reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct PageRegion {
+    pub start: u64,
+    pub end: u64,
+    pub categories: u64,
+}
+
+pub const PAGE_IS_FILE: u64 = 1 << 2;
+pub const PAGE_IS_PRESENT: u64 = 1 << 3;
+pub const PAGE_IS_SWAPPED: u64 = 1 << 4;
+pub const PAGE_IS_PFNZERO: u64 = 1 << 5;
+
+#[repr(C)]
+#[derive(Default)]
+struct ScanArguments {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    vec: u64,
+    vec_len: u64,
+    max_pages: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_anyof_mask: u64,
+    return_mask: u64,
+}
+
+/// `_IOWR('f', 16, struct pm_scan_arg)`, kernel 6.7.
+const PAGEMAP_SCAN: u64 = 0xc060_6610;
+
+/// memfd_create(2), close-on-exec.
+pub fn memory_file(name: &CStr, flags: u32) -> Result<File> {
+    // SAFETY: `name` is NUL-terminated; the new descriptor belongs to nobody else.
+    unsafe {
+        let fd = Errno::check(libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | flags).into())?;
+        Ok(File::from_raw_fd(fd as i32))
+    }
+}
+
+/// Copies `buffer.len()` bytes from `address` of process `pid`; returns how many came before a fault.
+pub fn read_process(pid: pid_t, address: u64, buffer: &mut [u8]) -> Result<usize> {
+    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let remote = libc::iovec { iov_base: address as *mut _, iov_len: buffer.len() };
+    // SAFETY: the local vector describes `buffer`; the kernel checks the remote one.
+    let got = unsafe { libc::process_vm_readv(pid, &raw const local, 1, &raw const remote, 1, 0) };
+    Errno::check(got as i64).map(|n| n as usize)
+}
+
+/// Copies `data` to `address` of process `pid`; returns how many bytes went before a fault.
+pub fn write_process(pid: pid_t, address: u64, data: &[u8]) -> Result<usize> {
+    let local = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
+    let remote = libc::iovec { iov_base: address as *mut _, iov_len: data.len() };
+    // SAFETY: the local vector describes `data`, which is only read; the kernel checks the remote one.
+    let got = unsafe { libc::process_vm_writev(pid, &raw const local, 1, &raw const remote, 1, 0) };
+    Errno::check(got as i64).map(|n| n as usize)
+}
+
+/// The next pages of `start..end` that have all categories of `all` (after inverting `inverted`) and one of
+/// `any`. Returns the regions and where the walk ended. `ENOTTY` on kernels before 6.7.
+pub fn pagemap_scan(
+    pagemap: &File,
+    range: std::ops::Range<u64>,
+    inverted: u64,
+    all: u64,
+    any: u64,
+    regions: &mut Vec<PageRegion>,
+) -> Result<u64> {
+    let mut found = [PageRegion::default(); 512];
+    let mut arguments = ScanArguments {
+        size: std::mem::size_of::<ScanArguments>() as u64,
+        start: range.start,
+        end: range.end,
+        vec: found.as_mut_ptr() as u64,
+        vec_len: found.len() as u64,
+        category_inverted: inverted,
+        category_mask: all,
+        category_anyof_mask: any,
+        return_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+        ..ScanArguments::default()
+    };
+    // SAFETY: the arguments describe `found`, which outlives the call; their size is in their first field.
+    let got = unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN as _, &raw mut arguments) };
+    let got = Errno::check(got.into())? as usize;
+    regions.extend_from_slice(&found[..got]);
+    Ok(arguments.walk_end)
+}
+
+/// The size of a page, in bytes.
+pub const PAGE: u64 = 4096;

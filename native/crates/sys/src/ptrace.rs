@@ -1,0 +1,217 @@
+//! ptrace(2) for tracees that were attached with `PTRACE_SEIZE`, and waiting for them.
+
+use crate::{Errno, Result};
+use libc::{c_long, c_void, pid_t};
+
+/// General registers of an x86-64 thread, as `PTRACE_GETREGS` gives them.
+pub type Registers = libc::user_regs_struct;
+
+const PTRACE_PEEKSIGINFO: u32 = 0x4209;
+const PTRACE_GETSIGMASK: u32 = 0x420a;
+const PTRACE_SETSIGMASK: u32 = 0x420b;
+const PTRACE_GET_RSEQ_CONFIGURATION: u32 = 0x420f;
+const PTRACE_PEEKSIGINFO_SHARED: u32 = 1;
+const NT_X86_XSTATE: usize = 0x202;
+
+pub const O_TRACESYSGOOD: i32 = libc::PTRACE_O_TRACESYSGOOD;
+pub const O_TRACECLONE: i32 = libc::PTRACE_O_TRACECLONE;
+pub const O_TRACEFORK: i32 = libc::PTRACE_O_TRACEFORK;
+pub const O_TRACEEXEC: i32 = libc::PTRACE_O_TRACEEXEC;
+pub const O_EXITKILL: i32 = libc::PTRACE_O_EXITKILL;
+pub const EVENT_CLONE: i32 = libc::PTRACE_EVENT_CLONE;
+pub const EVENT_FORK: i32 = libc::PTRACE_EVENT_FORK;
+pub const EVENT_EXEC: i32 = libc::PTRACE_EVENT_EXEC;
+pub const EVENT_STOP: i32 = 128;
+
+/// How a wait on a tracee ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    Exited(i32),
+    Killed(i32),
+    /// Syscall-entry or syscall-exit stop (`PTRACE_O_TRACESYSGOOD`).
+    Syscall,
+    /// A ptrace event with its number and the signal that accompanies it.
+    Event(i32, i32),
+    /// Signal-delivery stop.
+    Signal(i32),
+}
+
+/// `struct rseq` registration of a thread (`PTRACE_GET_RSEQ_CONFIGURATION`, kernel 5.13).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RseqConfiguration {
+    pub pointer: u64,
+    pub size: u32,
+    pub signature: u32,
+    pub flags: u32,
+}
+
+fn request(nr: u32, pid: pid_t, addr: usize, data: usize) -> Result<u64> {
+    // SAFETY: every caller in this file passes, for `addr` and `data`, either plain numbers or pointers to
+    // live buffers of the size that the request writes or reads (ptrace(2)).
+    Errno::check(unsafe { libc::ptrace(nr, pid, addr as *mut c_void, data as *mut c_void) as c_long })
+}
+
+pub fn seize(pid: pid_t, options: i32) -> Result<()> {
+    request(libc::PTRACE_SEIZE, pid, 0, options as usize).map(drop)
+}
+
+pub fn interrupt(pid: pid_t) -> Result<()> {
+    request(libc::PTRACE_INTERRUPT, pid, 0, 0).map(drop)
+}
+
+pub fn detach(pid: pid_t, signal: i32) -> Result<()> {
+    request(libc::PTRACE_DETACH, pid, 0, signal as usize).map(drop)
+}
+
+pub fn cont(pid: pid_t, signal: i32) -> Result<()> {
+    request(libc::PTRACE_CONT, pid, 0, signal as usize).map(drop)
+}
+
+/// Resumes until the next syscall-entry or syscall-exit stop.
+pub fn to_syscall(pid: pid_t) -> Result<()> {
+    request(libc::PTRACE_SYSCALL, pid, 0, 0).map(drop)
+}
+
+pub fn set_options(pid: pid_t, options: i32) -> Result<()> {
+    request(libc::PTRACE_SETOPTIONS, pid, 0, options as usize).map(drop)
+}
+
+/// The message of the last event: for `EVENT_CLONE` and `EVENT_FORK` the new thread's id in the tracer's view.
+pub fn event_message(pid: pid_t) -> Result<u64> {
+    let mut message = 0u64;
+    request(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut message as usize)?;
+    Ok(message)
+}
+
+pub fn registers(pid: pid_t) -> Result<Registers> {
+    // SAFETY: user_regs_struct is plain integers; all zeroes is a valid value.
+    let mut regs: Registers = unsafe { std::mem::zeroed() };
+    request(libc::PTRACE_GETREGS, pid, 0, &raw mut regs as usize)?;
+    Ok(regs)
+}
+
+pub fn set_registers(pid: pid_t, regs: &Registers) -> Result<()> {
+    request(libc::PTRACE_SETREGS, pid, 0, std::ptr::from_ref(regs) as usize).map(drop)
+}
+
+/// The extended state (x87, SSE, AVX, AVX-512, PKRU ...) in the XSAVE format.
+pub fn xstate(pid: pid_t) -> Result<Vec<u8>> {
+    let mut buffer = vec![0u8; 16384];
+    let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    request(libc::PTRACE_GETREGSET, pid, NT_X86_XSTATE, &raw mut iov as usize)?;
+    buffer.truncate(iov.iov_len);
+    Ok(buffer)
+}
+
+pub fn set_xstate(pid: pid_t, state: &[u8]) -> Result<()> {
+    let mut iov = libc::iovec { iov_base: state.as_ptr().cast_mut().cast(), iov_len: state.len() };
+    request(libc::PTRACE_SETREGSET, pid, NT_X86_XSTATE, &raw mut iov as usize).map(drop)
+}
+
+/// The thread's blocked-signal mask, signal 1 in bit 0.
+pub fn signal_mask(pid: pid_t) -> Result<u64> {
+    let mut mask = 0u64;
+    request(PTRACE_GETSIGMASK, pid, 8, &raw mut mask as usize)?;
+    Ok(mask)
+}
+
+pub fn set_signal_mask(pid: pid_t, mask: u64) -> Result<()> {
+    request(PTRACE_SETSIGMASK, pid, 8, &raw const mask as usize).map(drop)
+}
+
+/// The queued signals of the thread, or (`shared`) of its process, oldest first, each as a raw 128-byte `siginfo_t`.
+pub fn pending_signals(pid: pid_t, shared: bool) -> Result<Vec<[u8; 128]>> {
+    #[repr(C)]
+    struct Arguments {
+        off: u64,
+        flags: u32,
+        nr: i32,
+    }
+    let mut all = Vec::new();
+    loop {
+        let mut batch = [[0u8; 128]; 32];
+        let arguments = Arguments {
+            off: all.len() as u64,
+            flags: if shared { PTRACE_PEEKSIGINFO_SHARED } else { 0 },
+            nr: batch.len() as i32,
+        };
+        let got =
+            request(PTRACE_PEEKSIGINFO, pid, &raw const arguments as usize, batch.as_mut_ptr() as usize)?;
+        if got == 0 {
+            return Ok(all);
+        }
+        all.extend_from_slice(&batch[..got as usize]);
+    }
+}
+
+pub fn rseq_configuration(pid: pid_t) -> Result<RseqConfiguration> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Raw {
+        rseq_abi_pointer: u64,
+        rseq_abi_size: u32,
+        signature: u32,
+        flags: u32,
+        pad: u32,
+    }
+    let mut raw = Raw::default();
+    request(PTRACE_GET_RSEQ_CONFIGURATION, pid, std::mem::size_of::<Raw>(), &raw mut raw as usize)?;
+    Ok(RseqConfiguration {
+        pointer: raw.rseq_abi_pointer,
+        size: raw.rseq_abi_size,
+        signature: raw.signature,
+        flags: raw.flags,
+    })
+}
+
+/// Waits for a tracee (or a child) of the calling thread to change state. Blocks; restarts on `EINTR`.
+pub fn wait(pid: pid_t) -> Result<Wait> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is a live integer.
+        let got = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
+        if got >= 0 {
+            return Ok(decode(status));
+        }
+        let error = Errno::last();
+        if error != Errno::EINTR {
+            return Err(error);
+        }
+    }
+}
+
+fn decode(status: i32) -> Wait {
+    if libc::WIFEXITED(status) {
+        return Wait::Exited(libc::WEXITSTATUS(status));
+    }
+    if libc::WIFSIGNALED(status) {
+        return Wait::Killed(libc::WTERMSIG(status));
+    }
+    let signal = libc::WSTOPSIG(status);
+    match (signal, status >> 16) {
+        (signal, 0) if signal == libc::SIGTRAP | 0x80 => Wait::Syscall,
+        (signal, 0) => Wait::Signal(signal),
+        (signal, event) => Wait::Event(event, signal),
+    }
+}
+
+/// Like [`wait`], but gives up (`EAGAIN`) when nothing happened for `patience`. A thread in uninterruptible sleep
+/// cannot stop, and there is no wait with a timeout, so this polls: first hot, then every 100 us.
+pub fn wait_for(pid: pid_t, patience: std::time::Duration) -> Result<Wait> {
+    let start = std::time::Instant::now();
+    let mut polls = 0u32;
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is a live integer.
+        let got = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL | libc::WNOHANG) };
+        match got {
+            0 if start.elapsed() > patience => return Err(Errno::EAGAIN),
+            0 if polls < 50 => std::thread::yield_now(),
+            0 => std::thread::sleep(std::time::Duration::from_micros(100)),
+            -1 if Errno::last() != Errno::EINTR => return Err(Errno::last()),
+            -1 => {}
+            _ => return Ok(decode(status)),
+        }
+        polls += 1;
+    }
+}
