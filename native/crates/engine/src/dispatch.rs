@@ -1,6 +1,6 @@
 //! From a request to the operation that answers it.
 
-use crate::{capsules, doctor, store};
+use crate::{capsules, doctor, restore, snapshot, store};
 use abi::{Code, Control, Fault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,8 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
     let op = request.as_object_mut().and_then(|fields| fields.remove("op"));
     let op = op.as_ref().and_then(Value::as_str).unwrap_or_default();
     match op {
+        "snapshot" => answer(request, control, snapshot::take),
+        "restore" => answer(request, control, restore::bring_back),
         "doctor" => answer(request, control, doctor::examine),
         "run" => answer(request, control, |request, _| capsules::run(request, programs.init)),
         "attach" => answer(request, control, capsules::attach),

@@ -3,9 +3,25 @@
 #![forbid(unsafe_code)]
 
 mod capsules;
+mod chain;
+mod collection;
+mod delivery;
 mod dispatch;
 mod doctor;
+mod explain;
+mod family;
+mod freeze;
+mod ids;
+mod inquiry;
+mod nursery;
+mod procfs;
+mod program;
+mod rebuild;
+mod restore;
+mod snapshot;
+mod state;
 mod store;
+mod stub;
 mod summary;
 
 pub use abi::Control;

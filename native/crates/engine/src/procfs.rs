@@ -9,6 +9,7 @@ use std::io;
 pub struct Stat {
     pub state: char,
     pub ppid: i32,
+    pub exit_signal: i32,
     pub processor: i32,
     pub exit_code: i32,
     pub startcode: u64,
@@ -39,6 +40,7 @@ pub fn stat(path: &str) -> io::Result<Stat> {
     Ok(Stat {
         state: fields.first().and_then(|f| f.chars().next()).ok_or_else(|| invalid("stat without a state"))?,
         ppid: number(4) as i32,
+        exit_signal: number(38) as i32,
         processor: number(39) as i32,
         startcode: address(26),
         endcode: address(27),

@@ -50,3 +50,162 @@ pub fn send_descriptors(socket: BorrowedFd, fds: &[RawFd]) -> Result<()> {
             .map(drop)
     }
 }
+
+/// Seals of a memory file (`F_GET_SEALS`).
+pub fn seals(fd: BorrowedFd) -> Result<i32> {
+    // SAFETY: F_GET_SEALS takes no argument.
+    Errno::check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS).into() }).map(|seals| seals as i32)
+}
+
+pub fn add_seals(fd: BorrowedFd, seals: i32) -> Result<()> {
+    // SAFETY: F_ADD_SEALS takes an integer.
+    Errno::check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals).into() }).map(drop)
+}
+
+/// The next offset at or after `from` that holds data, none at the end (`SEEK_DATA`, lseek(2)).
+pub fn next_data(fd: BorrowedFd, from: u64) -> Result<Option<u64>> {
+    seek(fd, from, libc::SEEK_DATA)
+}
+
+/// The next hole at or after `from` (`SEEK_HOLE`); the end of the file counts as one.
+pub fn next_hole(fd: BorrowedFd, from: u64) -> Result<Option<u64>> {
+    seek(fd, from, libc::SEEK_HOLE)
+}
+
+fn seek(fd: BorrowedFd, from: u64, whence: i32) -> Result<Option<u64>> {
+    // SAFETY: plain numbers.
+    match Errno::check(unsafe { libc::lseek(fd.as_raw_fd(), from as i64, whence) }) {
+        Ok(at) => Ok(Some(at)),
+        Err(Errno(libc::ENXIO)) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Who receives SIGIO: kind and id (`F_GETOWN_EX`).
+pub fn owner(fd: BorrowedFd) -> Result<(i32, i32)> {
+    let mut owner = [0i32; 2];
+    // SAFETY: `owner` has the layout of struct f_owner_ex.
+    match Errno::check(unsafe { libc::fcntl(fd.as_raw_fd(), F_GETOWN_EX, owner.as_mut_ptr()).into() }) {
+        Ok(_) => Ok((owner[0], owner[1])),
+        // O_PATH descriptors have no owner.
+        Err(Errno(libc::EBADF)) => Ok((0, 0)),
+        Err(errno) => Err(errno),
+    }
+}
+
+pub fn set_owner(fd: BorrowedFd, kind: i32, pid: i32) -> Result<()> {
+    let owner = [kind, pid];
+    // SAFETY: `owner` has the layout of struct f_owner_ex.
+    Errno::check(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETOWN_EX, owner.as_ptr()).into() }).map(drop)
+}
+
+const F_SETOWN_EX: i32 = 15;
+const F_GETOWN_EX: i32 = 16;
+const F_SETSIG: i32 = 10;
+const F_GETSIG: i32 = 11;
+
+/// The signal sent instead of SIGIO, 0 for SIGIO itself (`F_GETSIG`).
+pub fn owner_signal(fd: BorrowedFd) -> Result<i32> {
+    // SAFETY: F_GETSIG takes no argument.
+    match Errno::check(unsafe { libc::fcntl(fd.as_raw_fd(), F_GETSIG).into() }) {
+        Ok(signal) => Ok(signal as i32),
+        Err(Errno(libc::EBADF)) => Ok(0),
+        Err(errno) => Err(errno),
+    }
+}
+
+pub fn set_owner_signal(fd: BorrowedFd, signal: i32) -> Result<()> {
+    // SAFETY: F_SETSIG takes an integer.
+    Errno::check(unsafe { libc::fcntl(fd.as_raw_fd(), F_SETSIG, signal).into() }).map(drop)
+}
+
+#[must_use]
+pub fn major(device: u64) -> u32 {
+    libc::major(device)
+}
+
+#[must_use]
+pub fn minor(device: u64) -> u32 {
+    libc::minor(device)
+}
+
+/// A pipe: reading end, writing end; close-on-exec besides `flags`.
+pub fn pipe(flags: i32) -> Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: `fds` has room for two descriptors, which then belong to nobody else.
+    unsafe {
+        Errno::check(libc::pipe2(fds.as_mut_ptr(), flags | libc::O_CLOEXEC).into())?;
+        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
+    }
+}
+
+/// Capacity of a pipe in bytes (`F_GETPIPE_SZ`).
+pub fn pipe_capacity(fd: BorrowedFd) -> Result<u32> {
+    // SAFETY: F_GETPIPE_SZ takes no argument.
+    Errno::check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETPIPE_SZ).into() }).map(|size| size as u32)
+}
+
+pub fn set_pipe_capacity(fd: BorrowedFd, bytes: u32) -> Result<()> {
+    // SAFETY: F_SETPIPE_SZ takes an integer.
+    Errno::check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETPIPE_SZ, bytes).into() }).map(drop)
+}
+
+/// Bytes that a read would find (`FIONREAD`).
+pub fn readable_bytes(fd: BorrowedFd) -> Result<u32> {
+    let mut bytes = 0i32;
+    // SAFETY: `bytes` is a live integer, which FIONREAD fills.
+    Errno::check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD, &raw mut bytes).into() })?;
+    Ok(bytes as u32)
+}
+
+/// Duplicates what is queued in one pipe into another (tee(2)).
+pub fn tee(from: BorrowedFd, to: BorrowedFd, length: usize) -> Result<u64> {
+    // SAFETY: plain numbers.
+    let got = unsafe { libc::tee(from.as_raw_fd(), to.as_raw_fd(), length, libc::SPLICE_F_NONBLOCK) };
+    Errno::check(got as i64)
+}
+
+/// Reads once; an empty result is the end.
+pub fn read(fd: BorrowedFd, length: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0u8; length];
+    // SAFETY: the buffer is live and its length is passed.
+    let got = Errno::check(unsafe { libc::read(fd.as_raw_fd(), bytes.as_mut_ptr().cast(), length) as i64 })?;
+    bytes.truncate(got as usize);
+    Ok(bytes)
+}
+
+pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        // SAFETY: the buffer is live and its length is passed.
+        let put = Errno::check(unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) as i64 })?;
+        bytes = &bytes[put as usize..];
+    }
+    Ok(())
+}
+
+/// A new open file description of the same file, with other flags (through /proc/self/fd).
+pub fn reopen(fd: BorrowedFd, flags: i32) -> Result<OwnedFd> {
+    open(std::path::Path::new(&format!("/proc/thread-self/fd/{}", fd.as_raw_fd())), flags)
+}
+
+/// open(2) of an existing file, close-on-exec, never as controlling terminal.
+pub fn open(path: &std::path::Path, flags: i32) -> Result<OwnedFd> {
+    let path = c_path(path)?;
+    // SAFETY: `path` is NUL-terminated; the new descriptor belongs to nobody else.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), flags | libc::O_CLOEXEC | libc::O_NOCTTY);
+        Errno::check(fd.into())?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+pub fn make_fifo(path: &std::path::Path, mode: u32) -> Result<()> {
+    let path = c_path(path)?;
+    // SAFETY: `path` is NUL-terminated.
+    Errno::check(unsafe { libc::mkfifo(path.as_ptr(), mode).into() }).map(drop)
+}
+
+fn c_path(path: &std::path::Path) -> Result<std::ffi::CString> {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
+}

@@ -99,3 +99,41 @@ pub fn pagemap_scan(
 
 /// The size of a page, in bytes.
 pub const PAGE: u64 = 4096;
+
+/// Copies the remote `ranges` (address, bytes), one after the other, into `buffer`, whose length is their sum; at most
+/// `UIO_MAXIOV` (1024) ranges. Returns how many bytes came before a fault.
+pub fn read_process_ranges(pid: pid_t, ranges: &[(u64, u64)], buffer: &mut [u8]) -> Result<usize> {
+    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let remote: Vec<libc::iovec> = ranges
+        .iter()
+        .map(|&(address, length)| libc::iovec { iov_base: address as *mut _, iov_len: length as usize })
+        .collect();
+    // SAFETY: the local vector describes `buffer`; the kernel checks the remote ones.
+    let got = unsafe {
+        libc::process_vm_readv(pid, &raw const local, 1, remote.as_ptr(), remote.len() as u64, 0)
+    };
+    Errno::check(got as i64).map(|n| n as usize)
+}
+
+/// Writes `data` at `offset` of a file through a shared mapping: hugetlbfs files take no write(2).
+pub fn write_through_mapping(file: &File, offset: u64, data: &[u8], page_size: u64) -> Result<()> {
+    let base = offset / page_size * page_size;
+    let length = (offset + data.len() as u64 - base).next_multiple_of(page_size) as usize;
+    // SAFETY: the mapping is fresh, covers base..base+length, and is gone before this returns; `data` fits between
+    // offset - base and its end.
+    unsafe {
+        let at = libc::mmap(
+            std::ptr::null_mut(),
+            length,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            file.as_raw_fd(),
+            base as i64,
+        );
+        if at == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        std::ptr::copy_nonoverlapping(data.as_ptr(), at.cast::<u8>().add((offset - base) as usize), data.len());
+        Errno::check(libc::munmap(at, length).into()).map(drop)
+    }
+}

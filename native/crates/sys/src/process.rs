@@ -142,8 +142,11 @@ pub struct Blank<'a> {
     pub executable: &'a File,
     /// The process id to take in the caller's PID namespace; none = any.
     pub set_tid: Option<pid_t>,
-    /// Reading end: the child starts the executable when a byte arrives, and ends when the pipe closes.
-    pub go: RawFd,
+    /// A pipe's reading and writing end: the child starts the executable when a byte arrives, and ends when all
+    /// other writers are gone.
+    pub go: (RawFd, RawFd),
+    /// The one descriptor besides 0, 1 and 2 that the executable gets, as number 3.
+    pub keep: RawFd,
 }
 
 #[repr(C)]
@@ -182,7 +185,13 @@ pub fn spawn_blank(blank: &Blank) -> Result<pid_t> {
         }
         reset_signals();
         let mut byte = 0u8;
-        if libc::syscall(libc::SYS_read, blank.go, &raw mut byte, 1usize) == 1 {
+        libc::syscall(libc::SYS_close, blank.go.1);
+        if libc::syscall(libc::SYS_read, blank.go.0, &raw mut byte, 1usize) == 1 {
+            if blank.keep == 3 {
+                libc::syscall(libc::SYS_fcntl, 3, libc::F_SETFD, 0);
+            } else {
+                libc::syscall(libc::SYS_dup3, blank.keep, 3, 0);
+            }
             libc::syscall(
                 libc::SYS_execveat,
                 blank.executable.as_raw_fd(),
@@ -233,4 +242,11 @@ pub fn clock(clock: i32) -> Result<i64> {
         Errno::check(libc::clock_gettime(clock, &raw mut now).into())?;
         Ok(now.tv_sec * 1_000_000_000 + now.tv_nsec)
     }
+}
+
+/// The I/O priority of a thread (ioprio_get(2)): class in bits 13 and up, data below.
+pub fn io_priority(tid: pid_t) -> Result<u32> {
+    const IOPRIO_WHO_PROCESS: i32 = 1;
+    // SAFETY: plain numbers.
+    Errno::check(unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid) }).map(|value| value as u32)
 }

@@ -10,6 +10,8 @@ use sys::Errno;
 use sys::ptrace::{self, Registers, Wait};
 
 const ENTRY: usize = 64;
+/// Bytes of `struct clone_args` up to kernel 5.7.
+const CLONE_ARGUMENTS: u64 = 88;
 const LOOP: &[u8] = &[
     0x58, // pop rax
     0x48, 0x85, 0xc0, // test rax, rax
@@ -86,17 +88,7 @@ impl Bench {
     }
 
     fn run_chunk(&self, thread: &Stopped, calls: &[Call], results: &mut Vec<i64>) -> Result<()> {
-        let mut array = Vec::with_capacity(calls.len() * ENTRY + 8);
-        for call in calls {
-            array.extend_from_slice(&call.nr.to_le_bytes());
-            call.args.iter().for_each(|word| array.extend_from_slice(&word.to_le_bytes()));
-            array.extend_from_slice(&(if call.fatal { -1i64 } else { 0 }).to_le_bytes());
-        }
-        array.extend_from_slice(&(-1i64).to_le_bytes());
-        thread.write(self.data, &array)?;
-        let mut regs = thread.registers()?;
-        self.aim(&mut regs, self.code, self.data);
-        thread.set_registers(&regs)?;
+        self.load(thread, calls)?;
         let stop = self.to_breakpoint(thread)?;
         let done = ((stop.rsp - self.data) as usize / ENTRY).min(calls.len());
         let mut words = vec![0u8; done * ENTRY];
@@ -116,6 +108,12 @@ impl Bench {
         Ok(results[0] as u64)
     }
 
+    /// Starts a call that does not return, such as exit_group(2).
+    pub fn start(&self, thread: &Stopped, call: Call) -> Result<()> {
+        self.load(thread, &[call])?;
+        resume(thread)
+    }
+
     /// Makes one call between system-call stops, touching neither stack nor breakpoints: for a process whose
     /// signal actions are already its own, and for unmapping the work area itself. Ends in the exit stop.
     pub fn step(&self, thread: &Stopped, name: &'static str, nr: i64, args: &[u64]) -> Result<u64> {
@@ -133,22 +131,19 @@ impl Bench {
         Errno::from_raw(value).map_err(|errno| Error::Call { name, tid: thread.tid(), errno })
     }
 
-    /// Starts a call that makes a new thread or process, and returns its id in the tracer's view. The new one is
-    /// attached and stopped; the caller is back at a breakpoint.
-    pub fn clone(&self, thread: &Stopped, arguments: &[u8]) -> Result<i32> {
+    /// Makes a new thread or process (clone3(2)) that takes `set_tid` in its PID namespace, and returns its id in the
+    /// tracer's view. The new one is attached and stopped; the caller is back at a breakpoint.
+    pub fn clone(&self, thread: &Stopped, flags: u64, exit_signal: u64, set_tid: Option<i32>) -> Result<i32> {
         const SYS_CLONE3: i64 = 435;
         let (payload, _) = self.payload();
-        thread.write(payload, arguments)?;
-        let call = Call::new("clone3", SYS_CLONE3, &[payload, arguments.len() as u64]);
-        let mut array = Vec::with_capacity(ENTRY + 8);
-        array.extend_from_slice(&call.nr.to_le_bytes());
-        call.args.iter().for_each(|word| array.extend_from_slice(&word.to_le_bytes()));
-        array.extend_from_slice(&(-1i64).to_le_bytes());
-        array.extend_from_slice(&(-1i64).to_le_bytes());
-        thread.write(self.data, &array)?;
-        let mut regs = thread.registers()?;
-        self.aim(&mut regs, self.code, self.data);
-        thread.set_registers(&regs)?;
+        let (tid_at, tid_count) = (payload + CLONE_ARGUMENTS, u64::from(set_tid.is_some()));
+        // flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup
+        let arguments = [flags, 0, 0, 0, exit_signal, 0, 0, 0, tid_at * tid_count, tid_count, 0];
+        let mut bytes: Vec<u8> = arguments.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.extend_from_slice(&set_tid.unwrap_or(0).to_le_bytes());
+        thread.write(payload, &bytes)?;
+        let call = Call::new("clone3", SYS_CLONE3, &[payload, CLONE_ARGUMENTS]);
+        self.load(thread, &[call])?;
         resume(thread)?;
         let child = match thread.wait()? {
             Wait::Event(ptrace::EVENT_CLONE | ptrace::EVENT_FORK, _) => {
@@ -166,6 +161,21 @@ impl Bench {
             Wait::Event(ptrace::EVENT_STOP, _) => Ok(child.tid()),
             other => Err(Error::Surprise { tid: child.tid(), how: format!("{other:?}") }),
         }
+    }
+
+    /// Writes the array for `calls` and aims the thread at it.
+    fn load(&self, thread: &Stopped, calls: &[Call]) -> Result<()> {
+        let mut array = Vec::with_capacity(calls.len() * ENTRY + 8);
+        for call in calls {
+            array.extend_from_slice(&call.nr.to_le_bytes());
+            call.args.iter().for_each(|word| array.extend_from_slice(&word.to_le_bytes()));
+            array.extend_from_slice(&(if call.fatal { -1i64 } else { 0 }).to_le_bytes());
+        }
+        array.extend_from_slice(&(-1i64).to_le_bytes());
+        thread.write(self.data, &array)?;
+        let mut regs = thread.registers()?;
+        self.aim(&mut regs, self.code, self.data);
+        thread.set_registers(&regs)
     }
 
     fn aim(&self, regs: &mut Registers, rip: u64, rsp: u64) {

@@ -1,0 +1,70 @@
+//! Everything that a snapshot says of its applications, section by section (docs/image_format.md).
+
+use crate::explain::{Explain, Result};
+use crate::state::descriptors::{DescriptionV1, pipe::PipeV1};
+use crate::state::ghosts::GhostV1;
+use crate::state::host::HostV1;
+use crate::state::process::ProcessV1;
+use crate::state::shared_memory::SharedMemoryV1;
+use abi::{Code, Fault};
+use image::{SnapshotReader, SnapshotWriter};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A captured chain of applications. Page data is in packs; all else is here.
+#[derive(Debug)]
+pub struct Chain {
+    pub host: HostV1,
+    /// Parents before children.
+    pub processes: Vec<ProcessV1>,
+    pub descriptions: Vec<DescriptionV1>,
+    pub pipes: Vec<PipeV1>,
+    pub shared_memory: Vec<SharedMemoryV1>,
+    pub ghosts: Vec<GhostV1>,
+}
+
+const VERSION: u16 = 1;
+
+impl Chain {
+    pub fn write(&self, writer: &mut SnapshotWriter) -> Result<()> {
+        put(writer, "host", &self.host)?;
+        put(writer, "processes", &self.processes)?;
+        put(writer, "descriptions", &self.descriptions)?;
+        put(writer, "pipes", &self.pipes)?;
+        put(writer, "shared_memory", &self.shared_memory)?;
+        put(writer, "ghosts", &self.ghosts)
+    }
+
+    pub fn read(reader: &mut SnapshotReader) -> Result<Self> {
+        Ok(Self {
+            host: get(reader, "host")?,
+            processes: get(reader, "processes")?,
+            descriptions: get(reader, "descriptions")?,
+            pipes: get(reader, "pipes")?,
+            shared_memory: get(reader, "shared_memory")?,
+            ghosts: get(reader, "ghosts")?,
+        })
+    }
+}
+
+fn put<T: Serialize>(writer: &mut SnapshotWriter, kind: &str, value: &T) -> Result<()> {
+    let mut body = Vec::new();
+    ciborium::into_writer(value, &mut body).map_err(|error| {
+        Fault::new(Code::Internal, format!("Could not encode section \"{kind}\"")).because(error)
+    })?;
+    writer.section(kind, VERSION, &body).explain(|| format!("Could not write section \"{kind}\""))
+}
+
+fn get<T: DeserializeOwned>(reader: &mut SnapshotReader, kind: &str) -> Result<T> {
+    let damaged = |why: String| {
+        Fault::new(Code::ImageDamaged, format!("Could not read section \"{kind}\" of the snapshot")).because(why)
+    };
+    let section = reader.section(kind).explain(|| format!("Could not read section \"{kind}\""))?;
+    let section = section.ok_or_else(|| damaged("the section is missing".to_owned()))?;
+    if section.version > VERSION {
+        return Err(Fault::new(Code::ImageTooNew, format!("Could not read section \"{kind}\" of the snapshot"))
+            .because(format!("it is of version {}, this program knows {VERSION}", section.version))
+            .hint("Use the version of stasis that made the snapshot, or a newer one"));
+    }
+    ciborium::from_reader(&section.body[..]).map_err(|error| damaged(error.to_string()))
+}

@@ -1,0 +1,14 @@
+//! What accumulates while a chain is being collected: resources that belong to no single process.
+
+use crate::state::descriptors::{self, pipe};
+use crate::state::{ghosts, shared_memory};
+
+#[derive(Default)]
+pub struct Collection {
+    pub shared_memory: shared_memory::Collector,
+    pub ghosts: ghosts::Collector,
+    pub registry: descriptors::Registry,
+    pub pipes: pipe::Collector,
+    /// Things that the user should know, though nothing is lost.
+    pub notes: Vec<String>,
+}

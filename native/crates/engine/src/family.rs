@@ -1,0 +1,218 @@
+//! Growing the process tree: every process under its own id, in its own session and group, before any has memory.
+
+use crate::explain::{Explain, Result};
+use crate::ids::OriginalPid;
+use crate::program::Program;
+use crate::state::process::{BodyV1, ProcessV1};
+use abi::{Code, Fault};
+use std::collections::HashMap;
+use sys::Errno;
+use sys::ptrace::{self, Wait};
+use tracee::{Bench, Call, Stopped};
+
+/// Makes a blank, stopped process that takes an id: a child of whoever is to adopt roots.
+pub type Spawn<'a> = dyn FnMut(OriginalPid) -> Result<i32> + 'a;
+
+pub struct Family<'a> {
+    processes: &'a [ProcessV1],
+    bench: Bench,
+    spawn: &'a mut Spawn<'a>,
+    pub pids: HashMap<OriginalPid, i32>,
+}
+
+impl<'a> Family<'a> {
+    pub fn new(processes: &'a [ProcessV1], bench: Bench, spawn: &'a mut Spawn<'a>) -> Self {
+        Self { processes, bench, spawn, pids: HashMap::new() }
+    }
+
+    /// Creates all processes, sessions and groups.
+    pub fn grow(&mut self) -> Result<()> {
+        let roots = self.processes.iter().filter(|process| process.parent.is_none());
+        let (strays, roots): (Vec<_>, Vec<_>) = roots.partition(|root| self.is_stray_root(root));
+        for root in roots {
+            let current = (self.spawn)(root.pid)?;
+            self.pids.insert(root.pid, current);
+            self.grow_below(root)?;
+        }
+        for stray in strays {
+            self.grow_stray(stray, None)?;
+        }
+        self.form_groups()
+    }
+
+    fn stopped(&self, pid: OriginalPid) -> Stopped {
+        Stopped::assume(self.pids[&pid])
+    }
+
+    /// A root whose session belongs to another process of the chain, or to a leader that has ended.
+    fn is_stray_root(&self, root: &ProcessV1) -> bool {
+        let roots = self.processes.iter().filter(|process| process.parent.is_none());
+        root.sid != root.pid && root.sid.0 != 0 && roots.count() > 1
+    }
+
+    /// Makes the children of `parent`, those first that keep the session which it has before it leads its own.
+    fn grow_below(&mut self, parent: &ProcessV1) -> Result<()> {
+        let children: Vec<&ProcessV1> =
+            self.processes.iter().filter(|process| process.parent == Some(parent.pid)).collect();
+        let leads = parent.sid == parent.pid;
+        let before = |child: &ProcessV1| leads && child.sid != parent.sid && child.sid != child.pid;
+        let mut strays = Vec::new();
+        for child in children.iter().filter(|child| before(child)) {
+            if self.is_known_session(child.sid) { strays.push(*child) } else { self.fork(parent, child)? }
+        }
+        if leads {
+            self.run(parent.pid, "setsid", libc::SYS_setsid, &[])?;
+        }
+        for child in children.iter().filter(|child| !before(child)) {
+            if child.sid == child.pid || child.sid == parent.sid {
+                self.fork(parent, child)?;
+            } else {
+                strays.push(child);
+            }
+        }
+        children.iter().filter(|child| self.pids.contains_key(&child.pid)).try_for_each(|child| self.grow_below(child))?;
+        strays.into_iter().try_for_each(|stray| self.grow_stray(stray, Some(parent)))
+    }
+
+    /// Is the leader of this session a process of the chain?
+    fn is_known_session(&self, sid: OriginalPid) -> bool {
+        self.processes.iter().any(|process| process.pid == sid)
+    }
+
+    fn fork(&mut self, parent: &ProcessV1, child: &ProcessV1) -> Result<()> {
+        let mut flags = 0;
+        if let BodyV1::Live(live) = &child.body {
+            flags |= if live.shares_files { libc::CLONE_FILES as u64 } else { 0 };
+            flags |= if live.shares_fs { libc::CLONE_FS as u64 } else { 0 };
+        }
+        let current = self.clone(&self.stopped(parent.pid), flags, child.exit_signal, child.pid)?;
+        self.pids.insert(child.pid, current);
+        Ok(())
+    }
+
+    fn clone(&self, parent: &Stopped, flags: u64, exit_signal: i32, pid: OriginalPid) -> Result<i32> {
+        self.bench
+            .clone(parent, flags, exit_signal.max(0) as u64, (pid.0 != 0).then_some(pid.0))
+            .map_err(|error| pid_taken(pid, &error))
+    }
+
+    /// An orphan: it was adopted, and its session is not its adopter's. It is born in its session, to a process that
+    /// ends at once, so that the kernel hands it to the adopter.
+    fn grow_stray(&mut self, stray: &ProcessV1, adopter: Option<&ProcessV1>) -> Result<()> {
+        if let Some(adopter) = adopter {
+            if !matches!(&adopter.body, BodyV1::Live(live) if live.child_subreaper) {
+                return Err(Fault::new(Code::Refused, format!("Could not restore process {}", stray.pid))
+                    .because(format!("it is in session {}, which its parent could not have given it", stray.sid)));
+            }
+            let subreaper = libc::PR_SET_CHILD_SUBREAPER as u64;
+            self.run(adopter.pid, "PR_SET_CHILD_SUBREAPER", libc::SYS_prctl, &[subreaper, 1])?;
+        }
+        let (parent, midwife) = self.midwife(stray, adopter)?;
+        let midwife = Stopped::assume(midwife);
+        let current = self.clone(&midwife, 0, stray.exit_signal, stray.pid)?;
+        self.pids.insert(stray.pid, current);
+        self.dismiss(&midwife, parent)?;
+        self.grow_below(stray)
+    }
+
+    /// The process that bears a stray, and its own parent if that is one of ours. It is a fork of the session's leader or,
+    /// where that has ended, a new leader under the same id.
+    fn midwife(&mut self, stray: &ProcessV1, adopter: Option<&ProcessV1>) -> Result<(Option<OriginalPid>, i32)> {
+        if self.pids.contains_key(&stray.sid) {
+            let leader = self.stopped(stray.sid);
+            return Ok((Some(stray.sid), self.clone(&leader, 0, libc::SIGCHLD, OriginalPid(0))?));
+        }
+        let current = match adopter {
+            Some(adopter) => self.clone(&self.stopped(adopter.pid), 0, libc::SIGCHLD, stray.sid)?,
+            None => (self.spawn)(stray.sid)?,
+        };
+        let leader = Stopped::assume(current);
+        self.bench
+            .call(&leader, "setsid", libc::SYS_setsid, &[])
+            .explain(|| format!("Could not restore session {}", stray.sid))?;
+        Ok((adopter.map(|adopter| adopter.pid), current))
+    }
+
+    /// Ends a process that only served the growth of others, and lets its parent forget it.
+    fn dismiss(&self, temporary: &Stopped, parent: Option<OriginalPid>) -> Result<()> {
+        end(temporary, &self.bench, 0)?;
+        if let Some(parent) = parent {
+            const WALL: u64 = libc::__WALL as u64;
+            self.run(parent, "wait4", libc::SYS_wait4, &[temporary.tid() as u64, 0, WALL, 0])?;
+        }
+        Ok(())
+    }
+
+    /// Puts every process into its group. A group whose leader has ended gets one for the time it takes.
+    fn form_groups(&mut self) -> Result<()> {
+        for process in self.processes.iter().filter(|process| process.pgid == process.pid && process.sid != process.pid) {
+            self.run(process.pid, "setpgid", libc::SYS_setpgid, &[0, 0])?;
+        }
+        let mut orphaned: HashMap<OriginalPid, Vec<OriginalPid>> = HashMap::new();
+        for process in self.processes.iter().filter(|process| process.pgid != process.pid && process.pgid.0 != 0) {
+            if self.pids.contains_key(&process.pgid) {
+                self.run(process.pid, "setpgid", libc::SYS_setpgid, &[0, process.pgid.0 as u64])?;
+            } else if !self.is_outside(process) {
+                orphaned.entry(process.pgid).or_default().push(process.pid);
+            }
+        }
+        for (group, members) in orphaned {
+            let leader = Stopped::assume(self.clone(&self.stopped(members[0]), 0, libc::SIGCHLD, group)?);
+            self.bench
+                .call(&leader, "setpgid", libc::SYS_setpgid, &[0, 0])
+                .explain(|| format!("Could not restore process group {group}"))?;
+            for member in &members {
+                self.run(*member, "setpgid", libc::SYS_setpgid, &[0, group.0 as u64])?;
+            }
+            self.dismiss(&leader, Some(members[0]))?;
+        }
+        Ok(())
+    }
+
+    /// Was the process in a session and group that it had from outside of the chain?
+    fn is_outside(&self, process: &ProcessV1) -> bool {
+        let root = &self.processes[0];
+        root.pgid != root.pid && process.pgid == root.pgid
+    }
+
+    fn run(&self, pid: OriginalPid, name: &'static str, nr: i64, args: &[u64]) -> Result<()> {
+        let mut program = Program::new(&self.bench);
+        program.call(name, nr, args);
+        program.run(&self.stopped(pid)).map(drop)
+    }
+}
+
+/// Lets a process that is to be a zombie end, by exit code or by signal, as wait(2) encodes it.
+pub fn end(process: &Stopped, bench: &Bench, status: i32) -> Result<()> {
+    let tid = process.tid();
+    let what = || format!("Could not end process {tid} as it had ended");
+    let signal = status & 0x7f;
+    if signal == 0 {
+        let code = (status >> 8) as u64 & 0xff;
+        bench.start(process, Call::new("exit_group", libc::SYS_exit_group, &[code])).explain(what)?;
+    } else {
+        process.set_signal_mask(0).explain(what)?;
+        sys::process::kill(tid, signal).explain(what)?;
+        ptrace::cont(tid, 0).explain(what)?;
+    }
+    loop {
+        match ptrace::wait(tid).explain(what)? {
+            Wait::Exited(_) | Wait::Killed(_) => return Ok(()),
+            Wait::Signal(delivered) => ptrace::cont(tid, delivered).explain(what)?,
+            _ => ptrace::cont(tid, 0).explain(what)?,
+        }
+    }
+}
+
+fn pid_taken(pid: OriginalPid, error: &tracee::Error) -> Fault {
+    let fault = Fault::new(Code::RestoreFailed, format!("Could not create process {pid}"));
+    match error.errno() {
+        Some(Errno::EEXIST) => fault
+            .because("a process with this id exists already")
+            .hint("End that process, or restore into a PID namespace of its own"),
+        Some(Errno::EPERM) => fault
+            .because("choosing a process id needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN")
+            .hint("Run stasis as root"),
+        _ => fault.because(error),
+    }
+}

@@ -1,0 +1,181 @@
+//! Blank processes: created, attached to, emptied of everything but the hole. All die with this command until they
+//! are released, and at once when the nursery is dropped.
+
+use crate::delivery::Delivery;
+use crate::explain::{Explain, Result};
+use crate::ids::OriginalPid;
+use crate::procfs;
+use crate::program::Program;
+use crate::state::host::VdsoV1;
+use crate::stub::Hole;
+use abi::{Code, Fault};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use sys::process::{Blank, spawn_blank};
+use sys::ptrace::{self, Wait};
+use tracee::Stopped;
+
+const OPTIONS: i32 = ptrace::O_EXITKILL
+    | ptrace::O_TRACEEXEC
+    | ptrace::O_TRACEFORK
+    | ptrace::O_TRACECLONE
+    | ptrace::O_TRACESYSGOOD;
+/// Everything but SIGTRAP, whose breakpoints must get through.
+const ALL_BUT_TRAP: u64 = !(1 << 4);
+const TASK_SIZE: u64 = 0x7fff_ffff_f000;
+/// What the executable gets besides the standard streams.
+const INHERITED: i32 = 3;
+
+pub struct Nursery {
+    pub hole: Hole,
+    pub delivery: Delivery,
+    /// Names and sizes of the parked vDSO mappings, in the order in which they are parked.
+    pub vdso: VdsoV1,
+    executable: File,
+    theirs: OwnedFd,
+    /// Every process made here that has not been released or reaped.
+    born: BTreeSet<i32>,
+}
+
+impl Nursery {
+    /// `first_free` is a descriptor number above all that the application uses.
+    pub fn new(hole: Hole, vdso: VdsoV1, first_free: i32) -> Result<Self> {
+        let (ours, theirs) =
+            sys::files::datagram_pair().explain(|| "Could not make a socket for the restore".to_owned())?;
+        let executable = hole.executable()?;
+        Ok(Self { hole, delivery: Delivery { ours, theirs: first_free }, vdso, executable, theirs, born: BTreeSet::new() })
+    }
+
+    /// Makes a blank child of this command.
+    pub fn spawn(&mut self, pid: OriginalPid) -> Result<i32> {
+        let what = || format!("Could not create process {pid}");
+        let (reader, writer) = sys::files::pipe(0).explain(what)?;
+        let blank = Blank {
+            executable: &self.executable,
+            set_tid: Some(pid.0),
+            go: (reader.as_raw_fd(), writer.as_raw_fd()),
+            keep: self.theirs.as_raw_fd(),
+        };
+        let child = spawn_blank(&blank).map_err(|errno| spawn_failed(pid, errno))?;
+        self.born.insert(child);
+        self.attach(child, || sys::files::write_all(writer.as_fd(), &[1]).explain(what))?;
+        Ok(child)
+    }
+
+    /// Attaches to a child that waits for its start signal, gives that, and empties the process.
+    pub fn attach(&mut self, child: i32, go: impl FnOnce() -> Result<()>) -> Result<()> {
+        let what = || format!("Could not prepare process {child}");
+        self.born.insert(child);
+        ptrace::seize(child, OPTIONS).explain(what)?;
+        go()?;
+        loop {
+            match ptrace::wait(child).explain(what)? {
+                Wait::Event(ptrace::EVENT_EXEC, _) => break,
+                Wait::Exited(_) | Wait::Killed(_) => {
+                    return Err(Fault::new(Code::RestoreFailed, what())
+                        .because("the blank executable could not be started (are memory files not executable here?)"));
+                }
+                _ => ptrace::cont(child, 0).explain(what)?,
+            }
+        }
+        self.clear(&Stopped::assume(child))
+    }
+
+    /// Leaves nothing but the hole, the parked vDSO and the delivery socket.
+    fn clear(&self, blank: &Stopped) -> Result<()> {
+        let what = || format!("Could not prepare process {}", blank.tid());
+        blank.set_signal_mask(ALL_BUT_TRAP).explain(what)?;
+        let maps = procfs::mappings(blank.tid()).explain(what)?;
+        let first = self.hole.first_bench();
+        let mut program = Program::new(&first);
+        let protection = (libc::PROT_READ | libc::PROT_EXEC) as u64;
+        let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
+        program.call("mmap", libc::SYS_mmap, &[self.hole.code(), 0x1000, protection, flags, u64::MAX, 0]);
+        program.run(blank)?;
+        blank.write_code(self.hole.code(), tracee::Bench::CODE).explain(what)?;
+
+        let bench = self.hole.bench();
+        let mut program = Program::new(&bench);
+        let mut park = self.hole.park();
+        for (name, size) in &self.vdso.sizes {
+            let map = maps.iter().find(|map| map.name == name.as_bytes() && map.end - map.start == *size);
+            let map = map.ok_or(sys::Errno::ENOENT).explain(|| format!("Could not find {name} in a new process"))?;
+            let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u64;
+            program.call("mremap", libc::SYS_mremap, &[map.start, *size, *size, flags, park]);
+            park += size;
+        }
+        program.call("munmap", libc::SYS_munmap, &[self.hole.start, 0x1000]);
+        program.call("munmap", libc::SYS_munmap, &[0, self.hole.start]);
+        program.call("munmap", libc::SYS_munmap, &[self.hole.end(), TASK_SIZE - self.hole.end()]);
+        self.clear_descriptors(&mut program);
+        program.run(blank).map(drop)
+    }
+
+    /// Moves the socket out of the way of the application's descriptors, and closes all others.
+    fn clear_descriptors(&self, program: &mut Program) {
+        let theirs = self.delivery.theirs as u64;
+        // Where the hard limit may not be raised the call fails, and the present limit has to do.
+        let roomy = program.data(&[1_048_576u64.to_le_bytes(), 1_048_576u64.to_le_bytes()].concat());
+        const RLIMIT_NOFILE: u64 = 7;
+        const RLIMIT_CORE: u64 = 4;
+        program.attempt("prlimit64", libc::SYS_prlimit64, &[0, RLIMIT_NOFILE, roomy, 0]);
+        let none = program.data(&[0u64.to_le_bytes(), u64::MAX.to_le_bytes()].concat());
+        program.attempt("prlimit64", libc::SYS_prlimit64, &[0, RLIMIT_CORE, none, 0]);
+        program.call("dup3", libc::SYS_dup3, &[INHERITED as u64, theirs, libc::O_CLOEXEC as u64]);
+        program.call("close_range", libc::SYS_close_range, &[0, theirs - 1, 0]);
+        program.attempt("close_range", libc::SYS_close_range, &[theirs + 1, u64::from(u32::MAX), 0]);
+    }
+
+    /// Takes charge of a process that one of ours has made.
+    pub fn adopt(&mut self, pids: impl Iterator<Item = i32>) {
+        self.born.extend(pids);
+    }
+
+    /// A process of ours has ended and was waited for.
+    pub fn forget(&mut self, pid: i32) {
+        self.born.remove(&pid);
+    }
+
+    /// Gives all processes their freedom: from here on they live without this command.
+    pub fn release(mut self, threads: impl Iterator<Item = i32>) -> Result<()> {
+        let threads: Vec<i32> = threads.collect();
+        for &tid in &threads {
+            ptrace::set_options(tid, 0).explain(|| format!("Could not release thread {tid}"))?;
+        }
+        self.born.clear();
+        for tid in threads {
+            Stopped::assume(tid).detach(0).explain(|| format!("Could not release thread {tid}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Nursery {
+    fn drop(&mut self) {
+        for &pid in &self.born {
+            // Gone already is what we want; anything else is ended by PTRACE_O_EXITKILL when this thread ends.
+            drop(sys::process::kill(pid, libc::SIGKILL));
+        }
+        for &pid in &self.born {
+            while let Ok(stop) = ptrace::wait(pid) {
+                if matches!(stop, Wait::Exited(_) | Wait::Killed(_)) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn spawn_failed(pid: OriginalPid, errno: sys::Errno) -> Fault {
+    let fault = Fault::new(Code::RestoreFailed, format!("Could not create process {pid}"));
+    match errno {
+        sys::Errno::EEXIST => fault
+            .because("a process with this id exists already")
+            .hint("End that process, or restore into a PID namespace of its own"),
+        sys::Errno::EPERM => fault
+            .because("choosing a process id needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN")
+            .hint("Run stasis as root"),
+        errno => fault.because(errno),
+    }
+}

@@ -1,0 +1,57 @@
+//! What a restore has made so far, and where it finds things.
+
+use crate::chain::Chain;
+use crate::explain::{Explain, Result};
+use crate::ids::{DescriptionId, OriginalPid};
+use crate::state::filesystem::FileRefV1;
+use crate::state::ghosts;
+use crate::state::shared_memory::SharedMemoryId;
+use image::SnapshotReader;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+pub struct Rebuild {
+    pub image: Rc<Chain>,
+    pub reader: SnapshotReader,
+    /// Put before every path of the application: empty, or /proc/PID/root of its capsule.
+    pub root: Vec<u8>,
+    /// Paths that the user has moved.
+    pub moved: BTreeMap<String, String>,
+    pub pids: HashMap<OriginalPid, i32>,
+    pub shared_memory: HashMap<SharedMemoryId, File>,
+    pub ghosts: ghosts::Names,
+    pub descriptions: HashMap<DescriptionId, OwnedFd>,
+    pub notes: Vec<String>,
+}
+
+impl Rebuild {
+    pub fn pack(&self, index: u32) -> std::io::Result<&File> {
+        self.reader.pack_file(index).map_err(std::io::Error::other)
+    }
+
+    /// The current id of a process or thread of the application.
+    pub fn current(&self, original: OriginalPid) -> Option<i32> {
+        self.pids.get(&original).copied()
+    }
+
+    /// A path of the application as this command reaches it, after `--file OLD=NEW`.
+    pub fn path(&self, path: &[u8]) -> PathBuf {
+        let text = String::from_utf8_lossy(path);
+        let moved = self.moved.get(text.as_ref()).map_or(path, |new| new.as_bytes());
+        PathBuf::from(OsStr::from_bytes(&[&self.root, moved].concat()))
+    }
+
+    /// Opens a file of the application; a deleted one under the name that it has for the time of the restore.
+    pub fn open(&self, file: &FileRefV1, flags: i32) -> Result<OwnedFd> {
+        let ghost = file.ghost.and_then(|ghost| self.ghosts.get(ghost));
+        let path = ghost.map_or_else(|| self.path(&file.path), PathBuf::from);
+        sys::files::open(&path, flags).explain(|| format!("Could not open {}", file.path().display())).map_err(|fault| {
+            fault.hint("If the file has moved, name its new place with --file OLD=NEW")
+        })
+    }
+}

@@ -1,0 +1,284 @@
+//! Bringing a snapshot back: check, create the processes, rebuild what they share, then each of them, release together.
+
+use crate::chain::Chain;
+use crate::explain::{Explain, Result};
+use crate::family::{self, Family};
+use crate::ids::OriginalPid;
+use crate::nursery::Nursery;
+use crate::program::Program;
+use crate::rebuild::Rebuild;
+use crate::state::process::{BodyV1, LiveV1, ProcessV1};
+use crate::state::{
+    descriptors, filesystem, ghosts, host, limits, memory, process, shared_memory, signals, thread, timers,
+};
+use crate::stub::Hole;
+use abi::request::Restore;
+use abi::{Code, Control, Fault, Phase, Unit};
+use image::SnapshotReader;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::rc::Rc;
+use tracee::Stopped;
+
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub pid: i32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+const NOTHING_LEFT: &str = "Nothing was left behind";
+
+pub fn bring_back(request: Restore, control: &Control) -> Result<Report> {
+    let (reader, chain) = check(&request, control).map_err(|fault| fault.aftermath("No process was created"))?;
+    rebuild(request, reader, chain, control).map_err(|mut fault| {
+        if !matches!(fault.code, Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks) {
+            fault.code = Code::RestoreFailed;
+        }
+        fault.aftermath(NOTHING_LEFT)
+    })
+}
+
+/// Reads and checks the whole image before any process exists.
+fn check(request: &Restore, control: &Control) -> Result<(SnapshotReader, Chain)> {
+    let what = || format!("Could not read the snapshot {}", request.dir.display());
+    let mut reader = SnapshotReader::open(&request.dir, None).explain(what)?;
+    control.phase(Phase::Checking, 0, Unit::Bytes);
+    let mut before = 0;
+    let checked = reader.verify_packs(&mut |done, _| {
+        control.advance(done - before);
+        before = done;
+        !control.cancelled()
+    });
+    if control.cancelled() {
+        return Err(Fault::new(Code::Interrupted, what()).because("it was interrupted"));
+    }
+    checked.explain(what)?;
+    let chain = Chain::read(&mut reader)?;
+    reader.section("label").explain(what)?;
+    reader.finish().explain(what)?;
+    let own = host::own_vdso()?;
+    if own != chain.host.vdso {
+        return Err(Fault::new(Code::HostLacks, what())
+            .because(format!(
+                "it was taken on kernel {}, whose vDSO differs from this kernel's",
+                chain.host.release
+            ))
+            .hint("Restore it on a host that runs the same kernel build"));
+    }
+    Ok((reader, chain))
+}
+
+fn rebuild(request: Restore, reader: SnapshotReader, chain: Chain, control: &Control) -> Result<Report> {
+    control.phase(Phase::Building, chain.processes.len() as u64, Unit::Processes);
+    sys::process::unshare_files().explain(|| "Could not give the restore its own descriptors".to_owned())?;
+    enter_time_namespace(&chain)?;
+    let image = Rc::new(chain);
+    let mut nursery = Nursery::new(find_hole(&image)?, image.host.vdso.clone(), first_free_descriptor(&image))?;
+    let pids = grow(&image, &mut nursery)?;
+    let mut rebuild = Rebuild {
+        image: Rc::clone(&image),
+        reader,
+        root: Vec::new(),
+        moved: request.files,
+        pids,
+        shared_memory: HashMap::new(),
+        ghosts: ghosts::Names::default(),
+        descriptions: HashMap::new(),
+        notes: Vec::new(),
+    };
+    shared_memory::apply(&image.shared_memory, &mut rebuild)?;
+    ghosts::apply(&image.ghosts, &mut rebuild)?;
+    descriptors::apply(&image.descriptions, &mut rebuild)?;
+    control.phase(Phase::LoadingMemory, image.processes.len() as u64, Unit::Processes);
+    for process in &image.processes {
+        if control.cancelled() {
+            return Err(Fault::new(Code::Interrupted, "Could not finish the restore").because("it was interrupted"));
+        }
+        furnish(process, &nursery, &mut rebuild)?;
+        control.advance(1);
+    }
+    shared_memory::seal(&image.shared_memory, &rebuild)?;
+    let mut threads = Vec::new();
+    for process in &image.processes {
+        threads.extend(wake(process, &nursery, &mut rebuild)?);
+    }
+    let root = rebuild.pids[&image.processes[0].pid];
+    nursery.release(threads.into_iter())?;
+    Ok(Report { pid: root, notes: rebuild.notes })
+}
+
+/// Clocks that must not jump go on in a time namespace of the application's own. On the same boot they have not
+/// jumped, only passed.
+fn enter_time_namespace(chain: &Chain) -> Result<()> {
+    let what = || "Could not set the application's clocks".to_owned();
+    let tid = sys::process::gettid();
+    let now = host::collect(tid)?;
+    let (monotonic, boottime) = host::clock_offsets("self");
+    match sys::process::unshare_time() {
+        Ok(()) => {}
+        Err(_) if now.boot_id == chain.host.boot_id => return Ok(()),
+        Err(errno) => return Err(errno).explain(what),
+    }
+    let line = |clock: &str, saved: i64, now: i64, offset: i64| {
+        let offset = saved - (now - offset);
+        format!("{clock} {} {}\n", offset.div_euclid(1_000_000_000), offset.rem_euclid(1_000_000_000))
+    };
+    let text = line("monotonic", chain.host.monotonic_ns, now.monotonic_ns, monotonic)
+        + &line("boottime", chain.host.boottime_ns, now.boottime_ns, boottime);
+    std::fs::write(format!("/proc/{tid}/timens_offsets"), text).explain(what)
+}
+
+fn lives(chain: &Chain) -> impl Iterator<Item = &LiveV1> {
+    chain.processes.iter().filter_map(|process| match &process.body {
+        BodyV1::Live(live) => Some(&**live),
+        BodyV1::Zombie { .. } => None,
+    })
+}
+
+fn find_hole(chain: &Chain) -> Result<Hole> {
+    let occupied: Vec<(u64, u64)> =
+        lives(chain).flat_map(|live| live.memory.mappings.iter().map(|map| (map.start, map.end))).collect();
+    Hole::find(&occupied).ok_or(sys::Errno(libc::ENOMEM)).explain(|| "Could not find room to restore from".to_owned())
+}
+
+fn first_free_descriptor(chain: &Chain) -> i32 {
+    let highest = lives(chain).flat_map(|live| live.descriptors.iter().map(|descriptor| descriptor.fd)).max();
+    highest.unwrap_or(0).max(15) + 1
+}
+
+/// Creates all processes, and ends those that had ended.
+fn grow(chain: &Chain, nursery: &mut Nursery) -> Result<HashMap<OriginalPid, i32>> {
+    let bench = nursery.hole.bench();
+    let mut spawn = |pid| nursery.spawn(pid);
+    let mut family = Family::new(&chain.processes, bench.clone(), &mut spawn);
+    let grown = family.grow();
+    let pids = std::mem::take(&mut family.pids);
+    nursery.adopt(pids.values().copied());
+    grown?;
+    for process in &chain.processes {
+        if let BodyV1::Zombie { status } = process.body {
+            family::end(&Stopped::assume(pids[&process.pid]), &bench, status)?;
+            nursery.forget(pids[&process.pid]);
+        }
+    }
+    Ok(pids)
+}
+
+/// Gives a process its memory, folders and descriptors.
+fn furnish(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
+    let BodyV1::Live(live) = &process.body else { return Ok(()) };
+    let thread = Stopped::assume(rebuild.pids[&process.pid]);
+    let target = memory::Target {
+        thread: &thread,
+        hole: nursery.hole,
+        delivery: &nursery.delivery,
+        vdso: &nursery.vdso.sizes,
+    };
+    memory::apply(&live.memory, &live.executable, &target, rebuild)?;
+    let bench = nursery.hole.bench();
+    let mut program = Program::new(&bench);
+    process::apply(live, &mut program);
+    if !live.shares_fs {
+        filesystem::apply(&live.filesystem, &mut program);
+    }
+    program.run(&thread)?;
+    descriptors::install(live, &thread, nursery, rebuild)
+}
+
+/// Gives a process its threads, signals, timers, limits and credentials, and leaves every thread one step before
+/// its first instruction. Returns the threads.
+fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
+    let BodyV1::Live(live) = &process.body else { return Ok(Vec::new()) };
+    let bench = nursery.hole.bench();
+    let leader = Stopped::assume(rebuild.pids[&process.pid]);
+    let tids = clone_threads(live, &leader, nursery, rebuild)?;
+    let mut program = Program::new(&bench);
+    signals::apply_actions(&live.signals, &mut program);
+    program.run(&leader)?;
+    make_timers(live, &leader, &mut program)?;
+    let notes = limits::apply(&live.limits, leader.tid(), &mut program)?;
+    rebuild.notes.extend(notes);
+    program.run(&leader)?;
+    set_oom_score(live, leader.tid(), rebuild);
+    for (saved, &tid) in live.threads.iter().zip(&tids).rev() {
+        let thread = Stopped::assume(tid);
+        thread::apply(saved, tid, &mut program)?;
+        if tid == leader.tid() {
+            let dumpable = [libc::PR_SET_DUMPABLE as u64, live.memory.dumpable];
+            program.attempt("PR_SET_DUMPABLE", libc::SYS_prctl, &dumpable);
+            signals::apply_pending(&live.signals.pending, process.pid.0, None, &mut program);
+            timers::arm(&live.timers, &mut program);
+        }
+        signals::apply_pending(&saved.pending, process.pid.0, Some(saved.tid.0), &mut program);
+        program.run(&thread)?;
+    }
+    depart(live, &tids, nursery)?;
+    Ok(tids)
+}
+
+fn clone_threads(live: &LiveV1, leader: &Stopped, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
+    const FLAGS: i32 = libc::CLONE_VM
+        | libc::CLONE_FS
+        | libc::CLONE_FILES
+        | libc::CLONE_SIGHAND
+        | libc::CLONE_THREAD
+        | libc::CLONE_SYSVSEM;
+    let mut tids = vec![leader.tid()];
+    for saved in &live.threads[1..] {
+        let tid = nursery
+            .hole
+            .bench()
+            .clone(leader, FLAGS as u64, 0, Some(saved.tid.0))
+            .explain(|| format!("Could not create thread {}", saved.tid))?;
+        rebuild.pids.insert(saved.tid, tid);
+        tids.push(tid);
+    }
+    Ok(tids)
+}
+
+fn make_timers(live: &LiveV1, leader: &Stopped, program: &mut Program) -> Result<()> {
+    const PR_TIMER_CREATE_RESTORE_IDS: u64 = 77;
+    const GET: u64 = 2;
+    if live.timers.posix.is_empty() {
+        return Ok(());
+    }
+    let asked = [PR_TIMER_CREATE_RESTORE_IDS, GET, 0, 0, 0];
+    program.attempt("PR_TIMER_CREATE_RESTORE_IDS", libc::SYS_prctl, &asked);
+    let exact = program.run(leader)?[0] >= 0;
+    timers::apply_posix(&live.timers, exact, program);
+    Ok(())
+}
+
+/// Lowering the score below the host's minimum for us needs CAP_SYS_RESOURCE.
+fn set_oom_score(live: &LiveV1, pid: i32, rebuild: &mut Rebuild) {
+    if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), live.oom_score_adj.to_string()) {
+        rebuild.notes.push(format!("oom_score_adj of process {pid} could not be set to {}: {error}", live.oom_score_adj));
+    }
+}
+
+/// The last steps: registers of all threads, then the hole goes, made by a call that never returns to it.
+fn depart(live: &LiveV1, tids: &[i32], nursery: &Nursery) -> Result<()> {
+    let bench = nursery.hole.bench();
+    let leader = Stopped::assume(tids[0]);
+    let what = || format!("Could not finish process {}", leader.tid());
+    let mut held = Vec::new();
+    for (saved, &tid) in live.threads.iter().zip(tids).skip(1) {
+        let thread = Stopped::assume(tid);
+        thread.to_event_stop(&mut held).explain(what)?;
+        thread::apply_registers(saved, &thread)?;
+    }
+    if let Some(action) = signals::trap_action(&live.signals) {
+        let at = bench.payload().0;
+        leader.write(at, &action).explain(what)?;
+        bench.step(&leader, "rt_sigaction", libc::SYS_rt_sigaction, &[5, at, 0, 8]).explain(what)?;
+    }
+    let hole = [nursery.hole.start, nursery.hole.length()];
+    bench.step(&leader, "munmap", libc::SYS_munmap, &hole).explain(what)?;
+    leader.to_event_stop(&mut held).explain(what)?;
+    thread::apply_registers(&live.threads[0], &leader)?;
+    if live.stopped {
+        sys::process::kill(leader.tid(), libc::SIGSTOP).explain(what)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Taking a snapshot: stop, collect, copy, let go.
+
+use crate::chain::Chain;
+use crate::collection::Collection;
+use crate::explain::{Explain, Result};
+use crate::freeze::FrozenTree;
+use crate::state::pages::{self, PageSource, StoppedProcess};
+use crate::state::process::{self, BodyV1, ProcessV1};
+use crate::state::host;
+use abi::request::{Snapshot, Target};
+use abi::{Code, Control, Fault, Phase, Unit};
+use image::SnapshotWriter;
+use serde::Serialize;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub dir: PathBuf,
+    pub processes: usize,
+    pub threads: usize,
+    pub bytes: u64,
+    /// How long the application stood still, in microseconds.
+    pub pause_us: u64,
+    pub total_us: u64,
+    pub notes: Vec<String>,
+}
+
+const UNHARMED: &str = "The application runs on unharmed, and no snapshot was kept";
+
+pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
+    let start = Instant::now();
+    let mut writer = SnapshotWriter::create(&request.out)
+        .explain(|| format!("Could not create the snapshot {}", request.out.display()))
+        .map_err(|fault| fault.aftermath("The application was not touched"))?;
+    let stopped = Instant::now();
+    control.phase(Phase::Stopping, 0, Unit::None);
+    let tree = freeze(&request.target).map_err(|fault| fault.aftermath(UNHARMED))?;
+    let outcome = capture(&tree, &mut writer, control);
+    let (chain, notes) = outcome.map_err(|fault| fault.aftermath(UNHARMED))?;
+    let seal = |writer: SnapshotWriter| seal(writer, &chain, &request.label, control);
+    let (pause, bytes) = if request.stop {
+        // The image must be safe on disk before the only other copy of it ends.
+        let bytes = seal(writer).map_err(|fault| fault.aftermath(UNHARMED))?;
+        tree.kill()?;
+        (stopped.elapsed(), bytes)
+    } else {
+        drop(tree);
+        let pause = stopped.elapsed();
+        (pause, seal(writer).map_err(|fault| fault.aftermath(UNHARMED))?)
+    };
+    Ok(report(request.out, &chain, bytes, pause, start.elapsed(), notes))
+}
+
+fn report(dir: PathBuf, chain: &Chain, bytes: u64, pause: Duration, total: Duration, notes: Vec<String>) -> Report {
+    let threads = |process: &ProcessV1| match &process.body {
+        BodyV1::Live(live) => live.threads.len(),
+        BodyV1::Zombie { .. } => 0,
+    };
+    Report {
+        dir,
+        processes: chain.processes.len(),
+        threads: chain.processes.iter().map(threads).sum(),
+        bytes,
+        pause_us: pause.as_micros() as u64,
+        total_us: total.as_micros() as u64,
+        notes,
+    }
+}
+
+fn freeze(targets: &[Target]) -> Result<FrozenTree> {
+    let roots: Vec<i32> = targets
+        .iter()
+        .filter_map(|target| match target {
+            Target::Pid(pid) => Some(*pid),
+            Target::Aid(_) => None,
+        })
+        .collect();
+    if roots.is_empty() {
+        return Err(Fault::new(Code::Usage, "Could not take a snapshot").because("no process was named"));
+    }
+    FrozenTree::freeze(&roots)
+}
+
+/// Collects everything of the frozen tree: state first, so that a refusal comes before pages are copied.
+fn capture(tree: &FrozenTree, writer: &mut SnapshotWriter, control: &Control) -> Result<(Chain, Vec<String>)> {
+    control.phase(Phase::Collecting, tree.processes.len() as u64, Unit::Processes);
+    let mut collection = Collection::default();
+    let mut processes = Vec::with_capacity(tree.processes.len());
+    for frozen in &tree.processes {
+        processes.push(process::collect(frozen, tree, &mut collection)?);
+        control.advance(1);
+    }
+    let host = host::collect(tree.processes[0].pid)?;
+    copy_pages(tree, &mut processes, &mut collection, writer, control)?;
+    let chain = Chain {
+        host,
+        processes,
+        descriptions: collection.registry.descriptions,
+        pipes: collection.pipes.pipes,
+        shared_memory: collection.shared_memory.sources.into_iter().map(|source| source.object).collect(),
+        ghosts: collection.ghosts.sources.into_iter().map(|source| source.ghost).collect(),
+    };
+    Ok((chain, collection.notes))
+}
+
+fn copy_pages(
+    tree: &FrozenTree,
+    processes: &mut [ProcessV1],
+    collection: &mut Collection,
+    writer: &mut SnapshotWriter,
+    control: &Control,
+) -> Result<()> {
+    let mut jobs = Vec::new();
+    for (frozen, process) in tree.processes.iter().zip(processes) {
+        if let BodyV1::Live(live) = &mut process.body {
+            let source = StoppedProcess::open(frozen.pid)?;
+            let plan = pages::plan(&source, &live.memory.mappings)?;
+            jobs.push((source, plan, live));
+        }
+    }
+    let objects: u64 = collection.shared_memory.sources.iter().map(|source| source.object.size).sum();
+    control.phase(Phase::WritingMemory, jobs.iter().map(|job| job.1.bytes).sum::<u64>() + objects, Unit::Bytes);
+    let pack = writer.pack();
+    for (source, plan, live) in jobs {
+        live.memory.pages = pages::collect(&source as &dyn PageSource, &plan, pack, control)?;
+    }
+    pages::collect_objects(&mut collection.shared_memory.sources, &mut collection.ghosts.sources, pack, control)?;
+    pack.flush().explain(|| "Could not write page data".to_owned())
+}
+
+/// Writes the sections and makes the snapshot durable.
+fn seal(mut writer: SnapshotWriter, chain: &Chain, label: &Value, control: &Control) -> Result<u64> {
+    control.phase(Phase::Finishing, 0, Unit::None);
+    if control.cancelled() {
+        return Err(Fault::new(Code::Interrupted, "Could not finish the snapshot").because("it was interrupted"));
+    }
+    let what = || "Could not finish the snapshot".to_owned();
+    let text = serde_json::to_vec(label).map_err(|error| Fault::new(Code::Internal, what()).because(error))?;
+    writer.section("label", 1, &text).explain(what)?;
+    chain.write(&mut writer)?;
+    Ok(writer.commit().explain(what)?.bytes)
+}

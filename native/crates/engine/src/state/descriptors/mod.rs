@@ -1,0 +1,224 @@
+//! Descriptor tables, and the open file descriptions that several of them may share.
+//!
+//! Each kind of description has a file of its own with `collect` (one description, found behind a descriptor) and
+//! `apply` (all descriptions of that kind, since the two ends of a pipe or socket belong together).
+
+pub mod pipe;
+pub mod regular;
+
+use crate::collection::Collection;
+use crate::explain::{Explain, Result, refused};
+use crate::ids::DescriptionId;
+use crate::nursery::Nursery;
+use crate::procfs::{self, FdInfo};
+use crate::rebuild::Rebuild;
+use crate::state::filesystem;
+use crate::state::process::LiveV1;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use sys::process::{self, Kcmp};
+use tracee::Stopped;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DescriptorV1 {
+    pub fd: i32,
+    pub description: DescriptionId,
+    pub close_on_exec: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DescriptionV1 {
+    pub id: DescriptionId,
+    pub kind: KindV1,
+    /// `F_GETFL`.
+    pub flags: i32,
+    /// File offset in bytes.
+    pub position: u64,
+    pub owner: Option<OwnerV1>,
+}
+
+/// Who gets SIGIO (`F_GETOWN_EX`, `F_GETSIG`).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OwnerV1 {
+    /// F_OWNER_TID (0), F_OWNER_PID (1), F_OWNER_PGRP (2).
+    pub kind: i32,
+    /// As the application knows it.
+    pub pid: i32,
+    pub signal: i32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum KindV1 {
+    Regular(regular::RegularV1),
+    Pipe(pipe::PipeEndV1),
+}
+
+/// An open file description of the application, held in duplicate so that it can be examined.
+pub struct Found {
+    pub pid: i32,
+    pub fd: i32,
+    pub file: File,
+    pub meta: Metadata,
+    pub flags: i32,
+    /// Target of /proc/PID/fd/FD.
+    pub link: Vec<u8>,
+    pub info: FdInfo,
+}
+
+impl Found {
+    fn open(pid: i32, fd: i32, pidfd: &OwnedFd) -> Result<Self> {
+        let what = || format!("Could not examine descriptor {fd} of process {pid}");
+        let file = File::from(process::pidfd_getfd(pidfd, fd).explain(what)?);
+        Ok(Self {
+            meta: file.metadata().explain(what)?,
+            flags: sys::files::status_flags(file.as_fd()).explain(what)?,
+            link: filesystem::link(&format!("/proc/{pid}/fd/{fd}"))?,
+            info: FdInfo::read(pid, fd).explain(what)?,
+            pid,
+            fd,
+            file,
+        })
+    }
+
+    /// The link as text, for messages and for comparing with the kernel's own names.
+    pub fn name(&self) -> String {
+        String::from_utf8_lossy(&self.link).into_owned()
+    }
+
+    /// Refuses this description by name.
+    pub fn refuse<T>(&self, why: &str) -> Result<T> {
+        Err(refused(self.pid, &format!("descriptor {} ({})", self.fd, self.name()), why))
+    }
+
+    fn position(&self) -> u64 {
+        self.info.number("pos").unwrap_or(0)
+    }
+
+    fn owner(&self) -> Result<Option<OwnerV1>> {
+        let what = || format!("Could not read who owns descriptor {} of process {}", self.fd, self.pid);
+        let (kind, pid) = sys::files::owner(self.file.as_fd()).explain(what)?;
+        let signal = sys::files::owner_signal(self.file.as_fd()).explain(what)?;
+        if pid == 0 && signal == 0 {
+            return Ok(None);
+        }
+        let key = if kind == 2 { "NSpgid" } else { "NSpid" };
+        let status = procfs::Status::read(&pid.to_string()).unwrap_or_default();
+        Ok(Some(OwnerV1 { kind, pid: if pid == 0 { 0 } else { status.innermost(key) }, signal }))
+    }
+}
+
+/// Which descriptions were met already, so that a shared one is captured once.
+#[derive(Default)]
+pub struct Registry {
+    alike: HashMap<(u64, u64, i32), Vec<(i32, i32, DescriptionId)>>,
+    pub descriptions: Vec<DescriptionV1>,
+}
+
+impl Registry {
+    /// The description that `found` is, if it was met before: compared by kcmp(2) among those that look alike.
+    fn known(&self, found: &Found) -> Result<Option<DescriptionId>> {
+        let key = (found.meta.dev(), found.meta.ino(), found.flags);
+        for &(pid, fd, id) in self.alike.get(&key).map_or(&[][..], Vec::as_slice) {
+            let order = process::kcmp(found.pid, pid, Kcmp::File, found.fd as u64, fd as u64)
+                .explain(|| "Could not compare descriptors".to_owned())?;
+            if order.is_eq() {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    fn enter(&mut self, found: &Found) -> DescriptionId {
+        let id = DescriptionId(self.alike.values().map(Vec::len).sum::<usize>() as u32);
+        let key = (found.meta.dev(), found.meta.ino(), found.flags);
+        self.alike.entry(key).or_default().push((found.pid, found.fd, id));
+        id
+    }
+}
+
+/// Captures the descriptor table of one process.
+pub fn collect(pid: i32, collection: &mut Collection) -> Result<Vec<DescriptorV1>> {
+    let what = || format!("Could not list the descriptors of process {pid}");
+    let pidfd = process::pidfd_open(pid).explain(what)?;
+    let mut table = Vec::new();
+    for fd in procfs::descriptors(pid).explain(what)? {
+        let found = Found::open(pid, fd, &pidfd)?;
+        let close_on_exec = found.info.octal("flags").unwrap_or(0) & libc::O_CLOEXEC as u64 != 0;
+        let description = match collection.registry.known(&found)? {
+            Some(id) => id,
+            None => collect_description(found, collection)?,
+        };
+        table.push(DescriptorV1 { fd, description, close_on_exec });
+    }
+    Ok(table)
+}
+
+/// Captures a description that was not met before, whether a descriptor or a message in flight refers to it.
+pub fn collect_description(found: Found, collection: &mut Collection) -> Result<DescriptionId> {
+    let id = collection.registry.enter(&found);
+    let (flags, position, owner) = (found.flags, found.position(), found.owner()?);
+    let kind = collect_kind(&found, id, collection)?;
+    collection.registry.descriptions.push(DescriptionV1 { id, kind, flags, position, owner });
+    Ok(id)
+}
+
+fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -> Result<KindV1> {
+    let file_type = found.meta.file_type();
+    if file_type.is_fifo() {
+        return pipe::collect(found, id, collection).map(KindV1::Pipe);
+    }
+    if file_type.is_file() || file_type.is_dir() || file_type.is_char_device() {
+        return regular::collect(found, collection).map(KindV1::Regular);
+    }
+    found.refuse("stasis does not capture this kind of descriptor yet")
+}
+
+/// Makes every description once, in this command's own descriptor table.
+pub fn apply(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
+    let regular = descriptions.iter().filter_map(|d| match &d.kind {
+        KindV1::Regular(file) => Some((d, file)),
+        KindV1::Pipe(_) => None,
+    });
+    regular::apply(regular.collect(), rebuild)?;
+    let pipes = descriptions.iter().filter_map(|d| match &d.kind {
+        KindV1::Pipe(end) => Some((d, end)),
+        KindV1::Regular(_) => None,
+    });
+    pipe::apply(pipes.collect(), rebuild)?;
+    apply_owners(descriptions, rebuild)
+}
+
+/// SIGIO owners name processes, so they come when those exist.
+fn apply_owners(descriptions: &[DescriptionV1], rebuild: &Rebuild) -> Result<()> {
+    for description in descriptions {
+        let (Some(owner), Some(file)) = (&description.owner, rebuild.descriptions.get(&description.id)) else {
+            continue;
+        };
+        let what = || format!("Could not restore who owns description {}", description.id.0);
+        if let Some(current) = rebuild.current(crate::ids::OriginalPid(owner.pid)) {
+            sys::files::set_owner(file.as_fd(), owner.kind, current).explain(what)?;
+        }
+        if owner.signal != 0 {
+            sys::files::set_owner_signal(file.as_fd(), owner.signal).explain(what)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a process its descriptors, under their numbers.
+pub fn install(live: &LiveV1, thread: &Stopped, nursery: &Nursery, rebuild: &Rebuild) -> Result<()> {
+    if live.shares_files {
+        return Ok(());
+    }
+    let mut files = Vec::with_capacity(live.descriptors.len());
+    for descriptor in &live.descriptors {
+        let file = rebuild.descriptions.get(&descriptor.description).ok_or(sys::Errno::ENOENT).explain(|| {
+            format!("Could not find what descriptor {} refers to in the snapshot", descriptor.fd)
+        })?;
+        files.push((file.as_raw_fd(), descriptor.fd, descriptor.close_on_exec));
+    }
+    nursery.delivery.install(thread, &nursery.hole.bench(), &files, nursery.delivery.theirs)
+}

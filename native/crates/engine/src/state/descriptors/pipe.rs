@@ -1,0 +1,130 @@
+//! Pipes and FIFOs with the bytes that are queued in them (pipe(7), fifo(7)).
+
+use super::{DescriptionV1, Found};
+use crate::collection::Collection;
+use crate::explain::{Explain, Result};
+use crate::ids::DescriptionId;
+use crate::rebuild::Rebuild;
+use crate::state::filesystem::{self, FileRefV1};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PipeEndV1 {
+    /// Number of the pipe among those of the snapshot.
+    pub pipe: u32,
+}
+
+/// A pipe, whatever descriptions refer to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PipeV1 {
+    pub id: u32,
+    /// Capacity in bytes (`F_GETPIPE_SZ`).
+    pub capacity: u32,
+    pub queued: ByteBuf,
+    /// The queue holds packets (`O_DIRECT`): their lengths.
+    pub packets: Vec<u32>,
+    /// A FIFO has a name.
+    pub fifo: Option<FileRefV1>,
+}
+
+#[derive(Default)]
+pub struct Collector {
+    by_inode: BTreeMap<(u64, u64), u32>,
+    pub pipes: Vec<PipeV1>,
+}
+
+pub fn collect(found: &Found, _id: DescriptionId, collection: &mut Collection) -> Result<PipeEndV1> {
+    let inode = (found.meta.dev(), found.meta.ino());
+    if let Some(&pipe) = collection.pipes.by_inode.get(&inode) {
+        return Ok(PipeEndV1 { pipe });
+    }
+    let id = collection.pipes.pipes.len() as u32;
+    collection.pipes.by_inode.insert(inode, id);
+    let what = || format!("Could not read pipe {} of process {}", found.name(), found.pid);
+    let capacity = sys::files::pipe_capacity(found.file.as_fd()).explain(what)?;
+    let contents = read_queue(found, capacity).explain(what)?;
+    let fifo = if found.link.starts_with(b"pipe:") { None } else { Some(fifo(found, collection)?) };
+    collection.pipes.pipes.push(PipeV1 {
+        id,
+        capacity,
+        queued: ByteBuf::from(contents.concat()),
+        packets: packets(found, &contents),
+        fifo,
+    });
+    Ok(PipeEndV1 { pipe: id })
+}
+
+fn fifo(found: &Found, collection: &mut Collection) -> Result<FileRefV1> {
+    let (path, deleted) = filesystem::strip_deleted(&found.link, found.meta.nlink());
+    let mut file = FileRefV1::new(path, &found.meta);
+    if deleted {
+        file.ghost = Some(collection.ghosts.add_fifo(path, &found.meta));
+    }
+    Ok(file)
+}
+
+/// Copies what is queued without taking it: tee(2) into a pipe of our own, then read from that. The reading end is
+/// opened anew through /proc, since the one at hand may be the writing end.
+fn read_queue(found: &Found, capacity: u32) -> sys::Result<Vec<Vec<u8>>> {
+    let reader = sys::files::reopen(found.file.as_fd(), libc::O_RDONLY | libc::O_NONBLOCK)?;
+    let queued = sys::files::readable_bytes(reader.as_fd())?;
+    if queued == 0 {
+        return Ok(Vec::new());
+    }
+    let (copy_reader, copy_writer) = sys::files::pipe(libc::O_NONBLOCK | (found.flags & libc::O_DIRECT))?;
+    sys::files::set_pipe_capacity(copy_writer.as_fd(), capacity)?;
+    sys::files::tee(reader.as_fd(), copy_writer.as_fd(), capacity as usize)?;
+    drop(copy_writer);
+    let mut pieces = Vec::new();
+    loop {
+        let piece = sys::files::read(copy_reader.as_fd(), 65536)?;
+        if piece.is_empty() {
+            return Ok(pieces);
+        }
+        pieces.push(piece);
+    }
+}
+
+fn packets(found: &Found, pieces: &[Vec<u8>]) -> Vec<u32> {
+    let is_packets = found.flags & libc::O_DIRECT != 0 && found.link.starts_with(b"pipe:");
+    if is_packets { pieces.iter().map(|piece| piece.len() as u32).collect() } else { Vec::new() }
+}
+
+pub fn apply(ends: Vec<(&DescriptionV1, &PipeEndV1)>, rebuild: &mut Rebuild) -> Result<()> {
+    for pipe in rebuild.image.pipes.clone() {
+        let mine = ends.iter().filter(|(_, end)| end.pipe == pipe.id).map(|(description, _)| *description);
+        restore_pipe(&pipe, mine.collect(), rebuild)?;
+    }
+    Ok(())
+}
+
+fn restore_pipe(pipe: &PipeV1, ends: Vec<&DescriptionV1>, rebuild: &mut Rebuild) -> Result<()> {
+    let what = || format!("Could not restore pipe {}", pipe.id);
+    // Both ways at once, so that no open below waits for another end.
+    let (both, other): (OwnedFd, Option<OwnedFd>) = match &pipe.fifo {
+        Some(file) => (rebuild.open(file, libc::O_RDWR | libc::O_NONBLOCK)?, None),
+        None => sys::files::pipe(libc::O_NONBLOCK).map(|(r, w)| (w, Some(r))).explain(what)?,
+    };
+    sys::files::set_pipe_capacity(both.as_fd(), pipe.capacity).explain(what)?;
+    for end in ends {
+        let flags = end.flags & (libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT);
+        // Nonblocking for the open alone: a FIFO's blocking open would wait.
+        let file = sys::files::reopen(both.as_fd(), flags | libc::O_NONBLOCK).explain(what)?;
+        sys::files::set_status_flags(file.as_fd(), flags).explain(what)?;
+        rebuild.descriptions.insert(end.id, file);
+    }
+    let mut rest = pipe.queued.as_slice();
+    for &length in &pipe.packets {
+        let (packet, tail) = rest.split_at_checked(length as usize).ok_or(sys::Errno::EINVAL).explain(what)?;
+        sys::files::set_status_flags(both.as_fd(), libc::O_DIRECT | libc::O_NONBLOCK).explain(what)?;
+        sys::files::write_all(both.as_fd(), packet).explain(what)?;
+        rest = tail;
+    }
+    sys::files::write_all(both.as_fd(), rest).explain(what)?;
+    drop(other);
+    Ok(())
+}

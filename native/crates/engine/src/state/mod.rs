@@ -1,0 +1,17 @@
+//! One file per kind of state; each has `collect` and `apply`, and the structs that an image holds.
+
+pub mod credentials;
+pub mod descriptors;
+pub mod filesystem;
+pub mod ghosts;
+pub mod host;
+pub mod layout;
+pub mod limits;
+pub mod memory;
+pub mod pages;
+pub mod process;
+pub mod scheduling;
+pub mod shared_memory;
+pub mod signals;
+pub mod thread;
+pub mod timers;

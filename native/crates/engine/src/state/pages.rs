@@ -1,0 +1,248 @@
+//! Page contents: from a source of memory into a pack, and back.
+//!
+//! Memory is read through [`PageSource`]. Today the source is the stopped process itself; a frozen
+//! copy-on-write child offers the same two questions.
+
+use super::memory::{MappingV1, PageRunV1};
+use super::{ghosts, shared_memory};
+use crate::explain::{Explain, Result};
+use abi::{Code, Control, Fault};
+use image::PackWriter;
+use std::fs::File;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use sys::Errno;
+use sys::memory::{PAGE, PAGE_IS_FILE, PAGE_IS_PFNZERO, PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PageRegion};
+
+/// Bytes gathered before they go to the pack.
+const CHUNK: u64 = 4 << 20;
+/// Ranges in one gathering read (`UIO_MAXIOV`).
+const RANGES: usize = 1024;
+
+/// Something that has an application's memory and holds still.
+pub trait PageSource {
+    /// Ranges within `range` whose pages are the process's own, ascending.
+    fn own_pages(&self, range: Range<u64>) -> Result<Vec<Range<u64>>>;
+    /// Fills `buffer` with the bytes of `ranges` (address, length), one after the other.
+    fn read(&self, ranges: &[(u64, u64)], buffer: &mut [u8]) -> Result<()>;
+}
+
+/// A process all of whose threads are stopped.
+pub struct StoppedProcess {
+    pid: i32,
+    pagemap: File,
+    memory: File,
+}
+
+impl StoppedProcess {
+    pub fn open(pid: i32) -> Result<Self> {
+        let open = |name: &str| {
+            File::open(format!("/proc/{pid}/{name}")).explain(|| format!("Could not open the memory of process {pid}"))
+        };
+        Ok(Self { pid, pagemap: open("pagemap")?, memory: open("mem")? })
+    }
+
+    /// Kernels before 6.7 have no PAGEMAP_SCAN: bits 63 and 62 present or swapped, 61 file-backed or shared.
+    fn own_pages_from_entries(&self, range: Range<u64>) -> std::io::Result<Vec<Range<u64>>> {
+        let mut found: Vec<Range<u64>> = Vec::new();
+        let mut entries = vec![0u8; 8 * 65536];
+        let mut at = range.start;
+        while at < range.end {
+            let count = ((range.end - at) / PAGE).min(65536) as usize;
+            let part = &mut entries[..count * 8];
+            self.pagemap.read_exact_at(part, at / PAGE * 8)?;
+            for entry in part.chunks_exact(8) {
+                let entry = u64::from_le_bytes(entry.try_into().expect("eight bytes"));
+                if entry >> 62 != 0 && entry & (1 << 61) == 0 {
+                    push(&mut found, at..at + PAGE);
+                }
+                at += PAGE;
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl PageSource for StoppedProcess {
+    fn own_pages(&self, range: Range<u64>) -> Result<Vec<Range<u64>>> {
+        let what = || format!("Could not scan the pages of process {}", self.pid);
+        let (mut found, mut at) = (Vec::new(), range.start);
+        let mut regions: Vec<PageRegion> = Vec::new();
+        while at < range.end {
+            let foreign = PAGE_IS_FILE | PAGE_IS_PFNZERO;
+            let any = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+            regions.clear();
+            match sys::memory::pagemap_scan(&self.pagemap, at..range.end, foreign, foreign, any, &mut regions) {
+                Err(Errno(libc::ENOTTY)) => return self.own_pages_from_entries(range).explain(what),
+                walked => at = walked.explain(what)?,
+            }
+            regions.iter().for_each(|region| push(&mut found, region.start..region.end));
+        }
+        Ok(found)
+    }
+
+    fn read(&self, ranges: &[(u64, u64)], buffer: &mut [u8]) -> Result<()> {
+        if sys::memory::read_process_ranges(self.pid, ranges, buffer) == Ok(buffer.len()) {
+            return Ok(());
+        }
+        // Pages without read permission: only /proc/PID/mem reads through it.
+        let mut rest = buffer;
+        for &(address, length) in ranges {
+            let (part, tail) = rest.split_at_mut(length as usize);
+            self.memory
+                .read_exact_at(part, address)
+                .explain(|| format!("Could not read memory of process {} at {address:#x}", self.pid))?;
+            rest = tail;
+        }
+        Ok(())
+    }
+}
+
+fn push(found: &mut Vec<Range<u64>>, range: Range<u64>) {
+    match found.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => found.push(range),
+    }
+}
+
+/// What the pages of one process will take, before any is copied.
+pub struct Plan {
+    ranges: Vec<Range<u64>>,
+    pub bytes: u64,
+}
+
+/// Finds the pages of `mappings` that exist nowhere else.
+pub fn plan(source: &dyn PageSource, mappings: &[MappingV1]) -> Result<Plan> {
+    let mut ranges = Vec::new();
+    for mapping in mappings.iter().filter(|mapping| mapping.has_own_pages()) {
+        for range in source.own_pages(mapping.start..mapping.end)? {
+            push(&mut ranges, range);
+        }
+    }
+    let bytes = ranges.iter().map(|range| range.end - range.start).sum();
+    Ok(Plan { ranges, bytes })
+}
+
+/// Copies planned pages into the pack.
+pub fn collect(source: &dyn PageSource, plan: &Plan, pack: &mut PackWriter, control: &Control) -> Result<Vec<PageRunV1>> {
+    let mut runs = Vec::new();
+    let mut gathered: Vec<(u64, u64)> = Vec::new();
+    let mut size = 0;
+    for range in &plan.ranges {
+        let mut at = range.start;
+        while at < range.end {
+            let length = (range.end - at).min(CHUNK - size);
+            gathered.push((at, length));
+            at += length;
+            size += length;
+            if size == CHUNK || gathered.len() == RANGES {
+                flush(source, &mut gathered, &mut size, pack, &mut runs, control)?;
+            }
+        }
+    }
+    flush(source, &mut gathered, &mut size, pack, &mut runs, control)?;
+    Ok(runs)
+}
+
+fn flush(
+    source: &dyn PageSource,
+    gathered: &mut Vec<(u64, u64)>,
+    size: &mut u64,
+    pack: &mut PackWriter,
+    runs: &mut Vec<PageRunV1>,
+    control: &Control,
+) -> Result<()> {
+    if gathered.is_empty() {
+        return Ok(());
+    }
+    if control.cancelled() {
+        return Err(Fault::new(Code::Interrupted, "Could not finish the snapshot").because("it was interrupted"));
+    }
+    let mut buffer = pack.take_filled(*size as usize);
+    source.read(gathered, &mut buffer)?;
+    let index = pack.index();
+    let mut offset = pack.append_owned(buffer).explain(|| "Could not write page data".to_owned())?;
+    for (start, length) in gathered.drain(..) {
+        enter(runs, PageRunV1 { start, length, pack: index, offset });
+        offset += length;
+    }
+    control.advance(*size);
+    *size = 0;
+    Ok(())
+}
+
+/// Adds a run, as part of the last one where it continues both its addresses and its data.
+fn enter(runs: &mut Vec<PageRunV1>, run: PageRunV1) {
+    match runs.last_mut() {
+        Some(last)
+            if last.pack == run.pack
+                && last.start + last.length == run.start
+                && last.offset + last.length == run.offset =>
+        {
+            last.length += run.length;
+        }
+        _ => runs.push(run),
+    }
+}
+
+/// Copies the contents of shared memory and deleted files, holes left out.
+pub fn collect_objects(
+    memory: &mut [shared_memory::Source],
+    ghosts: &mut [ghosts::Source],
+    pack: &mut PackWriter,
+    control: &Control,
+) -> Result<()> {
+    for source in memory {
+        source.object.pages = copy_file(&source.file, source.object.size, pack, control)?;
+    }
+    for source in ghosts {
+        if let Some(file) = &source.file {
+            source.ghost.pages = copy_file(file, source.ghost.size, pack, control)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(file: &File, size: u64, pack: &mut PackWriter, control: &Control) -> Result<Vec<PageRunV1>> {
+    let what = || "Could not read shared memory or a deleted file".to_owned();
+    let mut runs = Vec::new();
+    let mut at = 0;
+    while let Some(start) = data_from(file, at, size).explain(what)? {
+        let start = start / PAGE * PAGE;
+        let end = hole_from(file, start, size).explain(what)?;
+        at = start;
+        while at < end {
+            let length = (end - at).min(CHUNK);
+            let padded = length.next_multiple_of(PAGE);
+            let mut buffer = pack.take_filled(padded as usize);
+            file.read_exact_at(&mut buffer[..length as usize], at).explain(what)?;
+            buffer[length as usize..].fill(0);
+            let index = pack.index();
+            let offset = pack.append_owned(buffer).explain(|| "Could not write page data".to_owned())?;
+            enter(&mut runs, PageRunV1 { start: at, length: padded, pack: index, offset });
+            control.advance(length);
+            at += length;
+        }
+    }
+    Ok(runs)
+}
+
+/// Where data begins at or after `from`; a file system without holes has it right there.
+fn data_from(file: &File, from: u64, size: u64) -> sys::Result<Option<u64>> {
+    if from >= size {
+        return Ok(None);
+    }
+    match sys::files::next_data(file.as_fd(), from) {
+        Err(Errno::EINVAL) => Ok(Some(from)),
+        found => found,
+    }
+}
+
+fn hole_from(file: &File, from: u64, size: u64) -> sys::Result<u64> {
+    match sys::files::next_hole(file.as_fd(), from) {
+        Err(Errno::EINVAL) => Ok(size),
+        found => Ok(found?.unwrap_or(size).min(size)),
+    }
+}
+

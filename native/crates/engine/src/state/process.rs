@@ -1,0 +1,212 @@
+//! A process: its place in the tree, and what belongs to it as a whole.
+
+use super::descriptors::{self, DescriptorV1};
+use super::filesystem::{self, FileRefV1, FilesystemV1};
+use super::limits::{self, LimitV1};
+use super::memory::{self, AddressSpaceV1};
+use super::signals::{self, SignalsV1};
+use super::thread::{self, ThreadV1};
+use super::timers::{self, TimersV1};
+use crate::collection::Collection;
+use crate::explain::{Explain, Result, refused};
+use crate::freeze::{FrozenProcess, FrozenTree};
+use crate::ids::OriginalPid;
+use crate::inquiry::{Inquiry, half};
+use crate::procfs::{self, Status};
+use crate::program::Program;
+use serde::{Deserialize, Serialize};
+use sys::process::{Kcmp, kcmp};
+use tracee::{Visit, find_gadgets};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProcessV1 {
+    pub pid: OriginalPid,
+    /// None when the parent is not of the chain.
+    pub parent: Option<OriginalPid>,
+    pub pgid: OriginalPid,
+    pub sid: OriginalPid,
+    pub comm: String,
+    /// Signal that the parent gets at the end, 0 for none.
+    pub exit_signal: i32,
+    pub body: BodyV1,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum BodyV1 {
+    Live(Box<LiveV1>),
+    /// Ended, and its parent has not waited for it: the status as wait(2) will report it.
+    Zombie { status: i32 },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LiveV1 {
+    /// Stopped by a signal (SIGSTOP and its like).
+    pub stopped: bool,
+    pub executable: FileRefV1,
+    /// The main thread first.
+    pub threads: Vec<ThreadV1>,
+    pub memory: AddressSpaceV1,
+    pub signals: SignalsV1,
+    pub timers: TimersV1,
+    pub filesystem: FilesystemV1,
+    pub limits: Vec<LimitV1>,
+    pub descriptors: Vec<DescriptorV1>,
+    pub child_subreaper: bool,
+    pub oom_score_adj: i32,
+    pub personality: u32,
+    /// Its descriptor table is its parent's (CLONE_FILES).
+    pub shares_files: bool,
+    /// Its folders and umask are its parent's (CLONE_FS).
+    pub shares_fs: bool,
+}
+
+/// Captures one process of a frozen tree.
+pub fn collect(process: &FrozenProcess, tree: &FrozenTree, collection: &mut Collection) -> Result<ProcessV1> {
+    let pid = process.pid;
+    let what = || format!("Could not read the state of process {pid}");
+    let status = Status::read(&pid.to_string()).explain(what)?;
+    let parent = tree.processes.iter().find(|other| other.pid == process.parent);
+    let parent_status = parent.map(|parent| Status::read(&parent.pid.to_string())).transpose().explain(what)?;
+    let stat = procfs::stat(&pid.to_string()).explain(what)?;
+    let body = if process.is_zombie() {
+        BodyV1::Zombie { status: stat.exit_code }
+    } else {
+        BodyV1::Live(Box::new(collect_live(process, parent, &status, collection)?))
+    };
+    Ok(ProcessV1 {
+        pid: OriginalPid(status.innermost("NSpid")),
+        parent: parent_status.map(|status| OriginalPid(status.innermost("NSpid"))),
+        pgid: OriginalPid(status.innermost("NSpgid")),
+        sid: OriginalPid(status.innermost("NSsid")),
+        comm: status.text("Name").to_owned(),
+        exit_signal: stat.exit_signal,
+        body,
+    })
+}
+
+fn collect_live(
+    process: &FrozenProcess,
+    parent: Option<&FrozenProcess>,
+    status: &Status,
+    collection: &mut Collection,
+) -> Result<LiveV1> {
+    let pid = process.pid;
+    let what = || format!("Could not read the state of process {pid}");
+    refuse_unsupported(process, parent, status)?;
+    for thread in &process.threads {
+        thread::abort_restartable_sequence(&thread.stopped)?;
+    }
+    let maps = memory::read_mappings(pid)?;
+    let leader = process.leader();
+    let footing = memory::code_ranges(&maps);
+    let gadgets = find_gadgets(&footing, |at, buffer| leader.read(at, buffer).is_ok());
+    let (Some(gadgets), Some(stack)) = (gadgets, memory::main_stack(&maps)) else {
+        return Err(refused(pid, "the state", "it has no main stack or no system-call instruction to ask it with"));
+    };
+    let mut visit = Visit::enter(leader, process.threads.len(), gadgets, stack).explain(what)?;
+    let answers = collect_by_asking(process, status, &maps, &mut visit, collection);
+    let left = visit.leave().explain(|| format!("Could not leave process {pid} as it was"));
+    let (threads, memory, signals, timers, child_subreaper) = answers?;
+    left?;
+    let shares = |kind| parent.is_some_and(|parent| is_shared(parent.pid, pid, kind));
+    let shares_files = shares(Kcmp::Files);
+    let oom = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).explain(what)?;
+    let personality = std::fs::read_to_string(format!("/proc/{pid}/personality")).explain(what)?;
+    Ok(LiveV1 {
+        stopped: process.threads.iter().any(|thread| thread.group_stop),
+        executable: executable(pid, collection)?,
+        threads,
+        memory,
+        signals,
+        timers,
+        filesystem: filesystem::collect(pid, status.text("Umask"))?,
+        limits: limits::collect(pid)?,
+        descriptors: if shares_files { Vec::new() } else { descriptors::collect(pid, collection)? },
+        child_subreaper,
+        oom_score_adj: oom.trim().parse().unwrap_or(0),
+        personality: u32::from_str_radix(personality.trim(), 16).unwrap_or(0),
+        shares_files,
+        shares_fs: shares(Kcmp::Fs),
+    })
+}
+
+type Answers = (Vec<ThreadV1>, AddressSpaceV1, SignalsV1, TimersV1, bool);
+
+fn collect_by_asking(
+    process: &FrozenProcess,
+    status: &Status,
+    maps: &[procfs::Mapping],
+    visit: &mut Visit,
+    collection: &mut Collection,
+) -> Result<Answers> {
+    let pid = process.pid;
+    let stat = procfs::stat(&pid.to_string()).explain(|| format!("Could not read the state of process {pid}"))?;
+    let mut threads = Vec::with_capacity(process.threads.len());
+    for (index, frozen) in process.threads.iter().enumerate().skip(1) {
+        let mut inquiry = Inquiry { visit, thread: &frozen.stopped, index };
+        threads.push(thread::collect(pid, &mut inquiry)?);
+    }
+    let mut inquiry = Inquiry { visit, thread: process.leader(), index: 0 };
+    threads.insert(0, thread::collect(pid, &mut inquiry)?);
+    let memory = memory::collect(pid, &stat, maps, &mut inquiry, collection)?;
+    let signals = signals::collect(status, &mut inquiry)?;
+    let timers = timers::collect(pid, &mut inquiry)?;
+    let out = inquiry.out();
+    let subreaper: [u8; 4] = inquiry.fetch(
+        "PR_GET_CHILD_SUBREAPER",
+        libc::SYS_prctl,
+        &[libc::PR_GET_CHILD_SUBREAPER as u64, out, 0, 0, 0],
+    )?;
+    Ok((threads, memory, signals, timers, half(&subreaper, 0) != 0))
+}
+
+fn is_shared(a: i32, b: i32, kind: Kcmp) -> bool {
+    kcmp(a, b, kind, 0, 0).is_ok_and(std::cmp::Ordering::is_eq)
+}
+
+/// What cannot be captured is named before anything is asked of the process.
+fn refuse_unsupported(process: &FrozenProcess, parent: Option<&FrozenProcess>, status: &Status) -> Result<()> {
+    let pid = process.pid;
+    if status.text("Seccomp") != "0" && !status.text("Seccomp").is_empty() {
+        return Err(refused(pid, "the seccomp filter", "stasis does not capture seccomp state yet"));
+    }
+    if parent.is_some_and(|parent| is_shared(parent.pid, pid, Kcmp::Vm)) {
+        return Err(refused(pid, "the memory", "it shares its address space with another process (CLONE_VM)"));
+    }
+    for thread in &process.threads[1..] {
+        let tid = thread.stopped.tid();
+        for (kind, what) in [(Kcmp::Files, "descriptor table"), (Kcmp::Fs, "working folder")] {
+            if !is_shared(pid, tid, kind) {
+                let why = "its thread is detached from the process by unshare(2)";
+                return Err(refused(pid, &format!("the {what} of thread {tid}"), why));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn executable(pid: i32, collection: &mut Collection) -> Result<FileRefV1> {
+    use std::os::unix::fs::MetadataExt;
+    let link = format!("/proc/{pid}/exe");
+    let what = || format!("Could not examine the executable of process {pid}");
+    let meta = std::fs::metadata(&link).explain(what)?;
+    let target = filesystem::link(&link)?;
+    let (path, deleted) = filesystem::strip_deleted(&target, meta.nlink());
+    let mut file = FileRefV1::new(path, &meta);
+    if deleted {
+        file.ghost = Some(collection.ghosts.add(pid, link.as_ref(), path, &meta)?);
+    }
+    Ok(file)
+}
+
+/// Adds the calls for what belongs to the process as a whole, before its threads get their credentials.
+pub fn apply(live: &LiveV1, program: &mut Program) {
+    let prctl = |program: &mut Program, name, args: &[u64]| program.call(name, libc::SYS_prctl, args);
+    if live.child_subreaper {
+        prctl(program, "PR_SET_CHILD_SUBREAPER", &[libc::PR_SET_CHILD_SUBREAPER as u64, 1]);
+    }
+    if live.memory.thp_disable {
+        prctl(program, "PR_SET_THP_DISABLE", &[libc::PR_SET_THP_DISABLE as u64, 1, 0, 0, 0]);
+    }
+    program.call("personality", libc::SYS_personality, &[live.personality.into()]);
+}

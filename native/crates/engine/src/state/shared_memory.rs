@@ -1,0 +1,148 @@
+//! Memory that outlives a mapping or belongs to several processes: anonymous shared memory and memory files
+//! (memfd_create(2)). Captured once per chain, by device and inode.
+
+use super::memory::PageRunV1;
+use crate::explain::{Explain, Result, refused};
+use crate::procfs::Mapping;
+use crate::rebuild::Rebuild;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SharedMemoryId(pub u32);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SharedMemoryV1 {
+    pub id: SharedMemoryId,
+    /// The name given to memfd_create(2); none for anonymous shared memory.
+    pub name: Option<ByteBuf>,
+    /// Bytes.
+    pub size: u64,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Huge page size in bytes, 0 for ordinary pages.
+    pub huge: u64,
+    /// `F_GET_SEALS`.
+    pub seals: i32,
+    pub pages: Vec<PageRunV1>,
+}
+
+/// An object met while collecting, and the file through which its contents are read.
+pub struct Source {
+    pub object: SharedMemoryV1,
+    pub file: File,
+}
+
+#[derive(Default)]
+pub struct Collector {
+    by_inode: HashMap<(u64, u64), SharedMemoryId>,
+    pub sources: Vec<Source>,
+}
+
+impl Collector {
+    /// The object behind a shared mapping, met now or before.
+    pub fn of_mapping(&mut self, pid: i32, map: &Mapping) -> Result<SharedMemoryId> {
+        let path = format!("/proc/{pid}/map_files/{:x}-{:x}", map.start, map.end);
+        match File::open(&path) {
+            Ok(file) => self.of_file(pid, file, &map.name, map.page_size),
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => Err(refused(
+                pid,
+                &format!("the shared memory at {:#x}", map.start),
+                "reading it needs CAP_CHECKPOINT_RESTORE",
+            )),
+            Err(error) => Err(error).explain(|| format!("Could not open {path}")),
+        }
+    }
+
+    /// The object behind a descriptor of a memory file.
+    pub fn of_descriptor(&mut self, pid: i32, fd: OwnedFd, link: &[u8], page_size: u64) -> Result<SharedMemoryId> {
+        self.of_file(pid, File::from(fd), link, page_size)
+    }
+
+    fn of_file(&mut self, pid: i32, file: File, link: &[u8], page_size: u64) -> Result<SharedMemoryId> {
+        let meta = file.metadata().explain(|| format!("Could not examine shared memory of process {pid}"))?;
+        let next = SharedMemoryId(self.sources.len() as u32);
+        let id = *self.by_inode.entry((meta.dev(), meta.ino())).or_insert(next);
+        if id == next {
+            let name = link.strip_prefix(b"/memfd:").map(|name| name.strip_suffix(b" (deleted)").unwrap_or(name));
+            let seals = sys::files::seals(file.as_fd()).unwrap_or(0);
+            let huge = if page_size > sys::memory::PAGE { page_size } else { 0 };
+            let object = SharedMemoryV1 {
+                id,
+                name: name.map(|name| ByteBuf::from(name.to_vec())),
+                size: meta.len(),
+                mode: meta.mode() & 0o7777,
+                uid: meta.uid(),
+                gid: meta.gid(),
+                huge,
+                seals,
+                pages: Vec::new(),
+            };
+            self.sources.push(Source { object, file });
+        }
+        Ok(id)
+    }
+}
+
+/// Makes the objects anew, as memory files filled from the packs. Seals come when everybody has mapped.
+pub fn apply(objects: &[SharedMemoryV1], rebuild: &mut Rebuild) -> Result<()> {
+    for object in objects {
+        let what = || format!("Could not restore shared memory {}", object.id.0);
+        let name = object.name.as_ref().map_or(b"zero".to_vec(), |name| name.to_vec());
+        let name = std::ffi::CString::new(name).map_err(|_| sys::Errno::EINVAL).explain(what)?;
+        let flags = if object.huge == 0 { libc::MFD_ALLOW_SEALING } else { huge_flags(object.huge) };
+        let file = sys::memory::memory_file(&name, flags).explain(what)?;
+        file.set_len(object.size).explain(what)?;
+        for run in &object.pages {
+            load(&file, run, object.huge, rebuild).explain(what)?;
+        }
+        if object.uid != sys::process::geteuid() {
+            std::os::unix::fs::fchown(&file, Some(object.uid), Some(object.gid)).explain(what)?;
+        }
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(std::fs::Permissions::from_mode(object.mode)).explain(what)?;
+        rebuild.shared_memory.insert(object.id, file);
+    }
+    Ok(())
+}
+
+fn huge_flags(page_size: u64) -> u32 {
+    libc::MFD_HUGETLB | libc::MFD_ALLOW_SEALING | page_size.trailing_zeros() << libc::MFD_HUGE_SHIFT
+}
+
+/// Copies one run from its pack into the object. Huge pages take no write(2), so they are written through a mapping.
+fn load(file: &File, run: &PageRunV1, huge: u64, rebuild: &Rebuild) -> std::io::Result<()> {
+    let pack = rebuild.pack(run.pack)?;
+    let mut buffer = vec![0u8; (1 << 20).min(run.length as usize)];
+    let mut done = 0;
+    while done < run.length {
+        let part = &mut buffer[..(run.length - done).min(1 << 20) as usize];
+        pack.read_exact_at(part, run.offset + done)?;
+        if huge == 0 {
+            file.write_all_at(part, run.start + done)?;
+        } else {
+            sys::memory::write_through_mapping(file, run.start + done, part, huge)?;
+        }
+        done += part.len() as u64;
+    }
+    Ok(())
+}
+
+/// Seals the objects again, once every mapping and descriptor of them exists.
+pub fn seal(objects: &[SharedMemoryV1], rebuild: &Rebuild) -> Result<()> {
+    const F_SEAL_SEAL: i32 = 1;
+    for object in objects.iter().filter(|object| object.name.is_some() && object.seals != 0) {
+        let Some(file) = rebuild.shared_memory.get(&object.id) else { continue };
+        if object.seals != F_SEAL_SEAL || sys::files::seals(file.as_fd()).unwrap_or(0) != F_SEAL_SEAL {
+            sys::files::add_seals(file.as_fd(), object.seals)
+                .explain(|| format!("Could not seal shared memory {}", object.id.0))?;
+        }
+    }
+    Ok(())
+}
