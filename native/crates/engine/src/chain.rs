@@ -57,14 +57,18 @@ fn put<T: Serialize>(writer: &mut SnapshotWriter, kind: &str, value: &T) -> Resu
 
 fn get<T: DeserializeOwned>(reader: &mut SnapshotReader, kind: &str) -> Result<T> {
     let damaged = |why: String| {
-        Fault::new(Code::ImageDamaged, format!("Could not read section \"{kind}\" of the snapshot")).because(why)
+        Fault::new(Code::ImageDamaged, format!("Could not read section \"{kind}\" of the snapshot"))
+            .because(why)
     };
     let section = reader.section(kind).explain(|| format!("Could not read section \"{kind}\""))?;
     let section = section.ok_or_else(|| damaged("the section is missing".to_owned()))?;
     if section.version > VERSION {
-        return Err(Fault::new(Code::ImageTooNew, format!("Could not read section \"{kind}\" of the snapshot"))
-            .because(format!("it is of version {}, this program knows {VERSION}", section.version))
-            .hint("Use the version of stasis that made the snapshot, or a newer one"));
+        return Err(Fault::new(
+            Code::ImageTooNew,
+            format!("Could not read section \"{kind}\" of the snapshot"),
+        )
+        .because(format!("it is of version {}, this program knows {VERSION}", section.version))
+        .hint("Use the version of stasis that made the snapshot, or a newer one"));
     }
     ciborium::from_reader(&section.body[..]).map_err(|error| damaged(error.to_string()))
 }

@@ -3,7 +3,7 @@
 
 use crate::explain::{Explain, Result};
 use crate::program::Program;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use sys::files::SCM_MAX_FD;
 use tracee::{Bench, Stopped};
 
@@ -45,7 +45,13 @@ impl Delivery {
 
     /// Puts `files` at the numbers that the application knows them by. `first_free` is above all of those; the process
     /// has no other descriptors below it. The socket itself is closed: this is the last delivery.
-    pub fn install(&self, thread: &Stopped, bench: &Bench, files: &[(RawFd, RawFd, bool)], first_free: RawFd) -> Result<()> {
+    pub fn install(
+        &self,
+        thread: &Stopped,
+        bench: &Bench,
+        files: &[(RawFd, RawFd, bool)],
+        first_free: RawFd,
+    ) -> Result<()> {
         const F_DUPFD_CLOEXEC: u64 = 1030;
         let mut parked = Vec::with_capacity(files.len());
         for chunk in files.chunks(SCM_MAX_FD) {
@@ -65,10 +71,5 @@ impl Delivery {
         }
         program.call("close_range", libc::SYS_close_range, &[first_free as u64, u64::from(u32::MAX), 0]);
         program.run(thread).map(drop)
-    }
-
-    /// Our descriptor numbers of some owned files.
-    pub fn raw<'a>(files: impl Iterator<Item = &'a OwnedFd>) -> Vec<RawFd> {
-        files.map(AsRawFd::as_raw_fd).collect()
     }
 }

@@ -28,9 +28,7 @@ impl<T> Explain<T> for std::io::Result<T> {
 
 impl<T> Explain<T> for tracee::Result<T> {
     fn explain(self, message: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|error| {
-            Fault::new(error.errno().map_or(Code::Other, code_of), message()).because(error)
-        })
+        self.map_err(|error| Fault::new(error.errno().map_or(Code::Other, code_of), message()).because(error))
     }
 }
 

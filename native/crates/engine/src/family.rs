@@ -70,7 +70,11 @@ impl<'a> Family<'a> {
                 strays.push(child);
             }
         }
-        children.iter().filter(|child| self.pids.contains_key(&child.pid)).try_for_each(|child| self.grow_below(child))?;
+        for child in
+            children.iter().filter(|child| !strays.iter().any(|stray: &&ProcessV1| stray.pid == child.pid))
+        {
+            self.grow_below(child)?;
+        }
         strays.into_iter().try_for_each(|stray| self.grow_stray(stray, Some(parent)))
     }
 
@@ -92,7 +96,7 @@ impl<'a> Family<'a> {
 
     fn clone(&self, parent: &Stopped, flags: u64, exit_signal: i32, pid: OriginalPid) -> Result<i32> {
         self.bench
-            .clone(parent, flags, exit_signal.max(0) as u64, (pid.0 != 0).then_some(pid.0))
+            .clone3(parent, flags, exit_signal.max(0) as u64, (pid.0 != 0).then_some(pid.0))
             .map_err(|error| pid_taken(pid, &error))
     }
 
@@ -102,7 +106,10 @@ impl<'a> Family<'a> {
         if let Some(adopter) = adopter {
             if !matches!(&adopter.body, BodyV1::Live(live) if live.child_subreaper) {
                 return Err(Fault::new(Code::Refused, format!("Could not restore process {}", stray.pid))
-                    .because(format!("it is in session {}, which its parent could not have given it", stray.sid)));
+                    .because(format!(
+                        "it is in session {}, which its parent could not have given it",
+                        stray.sid
+                    )));
             }
             let subreaper = libc::PR_SET_CHILD_SUBREAPER as u64;
             self.run(adopter.pid, "PR_SET_CHILD_SUBREAPER", libc::SYS_prctl, &[subreaper, 1])?;
@@ -117,7 +124,11 @@ impl<'a> Family<'a> {
 
     /// The process that bears a stray, and its own parent if that is one of ours. It is a fork of the session's leader or,
     /// where that has ended, a new leader under the same id.
-    fn midwife(&mut self, stray: &ProcessV1, adopter: Option<&ProcessV1>) -> Result<(Option<OriginalPid>, i32)> {
+    fn midwife(
+        &mut self,
+        stray: &ProcessV1,
+        adopter: Option<&ProcessV1>,
+    ) -> Result<(Option<OriginalPid>, i32)> {
         if self.pids.contains_key(&stray.sid) {
             let leader = self.stopped(stray.sid);
             return Ok((Some(stray.sid), self.clone(&leader, 0, libc::SIGCHLD, OriginalPid(0))?));
@@ -145,11 +156,15 @@ impl<'a> Family<'a> {
 
     /// Puts every process into its group. A group whose leader has ended gets one for the time it takes.
     fn form_groups(&mut self) -> Result<()> {
-        for process in self.processes.iter().filter(|process| process.pgid == process.pid && process.sid != process.pid) {
+        for process in
+            self.processes.iter().filter(|process| process.pgid == process.pid && process.sid != process.pid)
+        {
             self.run(process.pid, "setpgid", libc::SYS_setpgid, &[0, 0])?;
         }
         let mut orphaned: HashMap<OriginalPid, Vec<OriginalPid>> = HashMap::new();
-        for process in self.processes.iter().filter(|process| process.pgid != process.pid && process.pgid.0 != 0) {
+        for process in
+            self.processes.iter().filter(|process| process.pgid != process.pid && process.pgid.0 != 0)
+        {
             if self.pids.contains_key(&process.pgid) {
                 self.run(process.pid, "setpgid", libc::SYS_setpgid, &[0, process.pgid.0 as u64])?;
             } else if !self.is_outside(process) {

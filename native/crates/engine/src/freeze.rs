@@ -163,7 +163,11 @@ impl FrozenTree {
                 Err(errno) => Err(errno).explain(|| format!("Could not end process {}", process.pid))?,
             }
         }
-        for tid in self.seized.drain() {
+        // A main thread's end is reported only when its process's other threads have been waited for.
+        let leaders: HashSet<i32> = self.processes.iter().map(|process| process.pid).collect();
+        let mut tids: Vec<i32> = self.seized.drain().collect();
+        tids.sort_by_key(|tid| leaders.contains(tid));
+        for tid in tids {
             while !matches!(ptrace::wait(tid), Ok(Wait::Exited(_) | Wait::Killed(_)) | Err(_)) {}
         }
         Ok(())

@@ -22,7 +22,8 @@ impl Inquiry<'_, '_> {
     /// Makes a call that must succeed.
     pub fn number(&mut self, name: &str, nr: i64, args: &[u64]) -> Result<u64> {
         let value = self.raw(name, nr, args)?;
-        sys::Errno::from_raw(value).explain(|| format!("Could not call {name} in thread {}", self.thread.tid()))
+        sys::Errno::from_raw(value)
+            .explain(|| format!("Could not call {name} in thread {}", self.thread.tid()))
     }
 
     /// Makes a call that fills `N` bytes at [`Inquiry::out`], and reads them.
@@ -30,7 +31,9 @@ impl Inquiry<'_, '_> {
         self.number(name, nr, args)?;
         let mut bytes = [0u8; N];
         let tid = self.thread.tid();
-        self.thread.read(self.out(), &mut bytes).explain(|| format!("Could not read what {name} said in {tid}"))?;
+        self.thread
+            .read(self.out(), &mut bytes)
+            .explain(|| format!("Could not read what {name} said in {tid}"))?;
         Ok(bytes)
     }
 
@@ -42,7 +45,9 @@ impl Inquiry<'_, '_> {
     /// Where arguments may be written: 4 KiB.
     pub fn put(&self, bytes: &[u8]) -> Result<u64> {
         let at = self.visit.scratch();
-        self.thread.write(at, bytes).explain(|| format!("Could not write to process {}", self.thread.tid()))?;
+        self.thread
+            .write(at, bytes)
+            .explain(|| format!("Could not write to process {}", self.thread.tid()))?;
         Ok(at)
     }
 }

@@ -44,7 +44,14 @@ impl Nursery {
         let (ours, theirs) =
             sys::files::datagram_pair().explain(|| "Could not make a socket for the restore".to_owned())?;
         let executable = hole.executable()?;
-        Ok(Self { hole, delivery: Delivery { ours, theirs: first_free }, vdso, executable, theirs, born: BTreeSet::new() })
+        Ok(Self {
+            hole,
+            delivery: Delivery { ours, theirs: first_free },
+            vdso,
+            executable,
+            theirs,
+            born: BTreeSet::new(),
+        })
     }
 
     /// Makes a blank child of this command.
@@ -73,8 +80,9 @@ impl Nursery {
             match ptrace::wait(child).explain(what)? {
                 Wait::Event(ptrace::EVENT_EXEC, _) => break,
                 Wait::Exited(_) | Wait::Killed(_) => {
-                    return Err(Fault::new(Code::RestoreFailed, what())
-                        .because("the blank executable could not be started (are memory files not executable here?)"));
+                    return Err(Fault::new(Code::RestoreFailed, what()).because(
+                        "the blank executable could not be started (are memory files not executable here?)",
+                    ));
                 }
                 _ => ptrace::cont(child, 0).explain(what)?,
             }
@@ -100,7 +108,9 @@ impl Nursery {
         let mut park = self.hole.park();
         for (name, size) in &self.vdso.sizes {
             let map = maps.iter().find(|map| map.name == name.as_bytes() && map.end - map.start == *size);
-            let map = map.ok_or(sys::Errno::ENOENT).explain(|| format!("Could not find {name} in a new process"))?;
+            let map = map
+                .ok_or(sys::Errno::ENOENT)
+                .explain(|| format!("Could not find {name} in a new process"))?;
             let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u64;
             program.call("mremap", libc::SYS_mremap, &[map.start, *size, *size, flags, park]);
             park += size;
@@ -155,7 +165,7 @@ impl Drop for Nursery {
     fn drop(&mut self) {
         for &pid in &self.born {
             // Gone already is what we want; anything else is ended by PTRACE_O_EXITKILL when this thread ends.
-            drop(sys::process::kill(pid, libc::SIGKILL));
+            let _ = sys::process::kill(pid, libc::SIGKILL);
         }
         for &pid in &self.born {
             while let Ok(stop) = ptrace::wait(pid) {

@@ -10,7 +10,6 @@ pub struct Stat {
     pub state: char,
     pub ppid: i32,
     pub exit_signal: i32,
-    pub processor: i32,
     pub exit_code: i32,
     pub startcode: u64,
     pub endcode: u64,
@@ -38,10 +37,12 @@ pub fn stat(path: &str) -> io::Result<Stat> {
     let number = |field: usize| fields.get(field - 3).and_then(|f| f.parse::<i64>().ok()).unwrap_or(0);
     let address = |field: usize| fields.get(field - 3).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
     Ok(Stat {
-        state: fields.first().and_then(|f| f.chars().next()).ok_or_else(|| invalid("stat without a state"))?,
+        state: fields
+            .first()
+            .and_then(|f| f.chars().next())
+            .ok_or_else(|| invalid("stat without a state"))?,
         ppid: number(4) as i32,
         exit_signal: number(38) as i32,
-        processor: number(39) as i32,
         startcode: address(26),
         endcode: address(27),
         startstack: address(28),

@@ -63,7 +63,9 @@ impl<'b> Program<'b> {
     /// What `range` of the payload holds now: results that calls wrote there.
     pub fn fetch(&self, thread: &Stopped, address: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
-        thread.read(address, &mut bytes).explain(|| format!("Could not read from thread {}", thread.tid()))?;
+        thread
+            .read(address, &mut bytes)
+            .explain(|| format!("Could not read from thread {}", thread.tid()))?;
         Ok(bytes)
     }
 }

@@ -50,8 +50,8 @@ impl Rebuild {
     pub fn open(&self, file: &FileRefV1, flags: i32) -> Result<OwnedFd> {
         let ghost = file.ghost.and_then(|ghost| self.ghosts.get(ghost));
         let path = ghost.map_or_else(|| self.path(&file.path), PathBuf::from);
-        sys::files::open(&path, flags).explain(|| format!("Could not open {}", file.path().display())).map_err(|fault| {
-            fault.hint("If the file has moved, name its new place with --file OLD=NEW")
-        })
+        sys::files::open(&path, flags)
+            .explain(|| format!("Could not open {}", file.path().display()))
+            .map_err(|fault| fault.hint("If the file has moved, name its new place with --file OLD=NEW"))
     }
 }

@@ -30,7 +30,8 @@ pub struct Report {
 const NOTHING_LEFT: &str = "Nothing was left behind";
 
 pub fn bring_back(request: Restore, control: &Control) -> Result<Report> {
-    let (reader, chain) = check(&request, control).map_err(|fault| fault.aftermath("No process was created"))?;
+    let (reader, chain) =
+        check(&request, control).map_err(|fault| fault.aftermath("No process was created"))?;
     rebuild(request, reader, chain, control).map_err(|mut fault| {
         if !matches!(fault.code, Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks) {
             fault.code = Code::RestoreFailed;
@@ -74,7 +75,8 @@ fn rebuild(request: Restore, reader: SnapshotReader, chain: Chain, control: &Con
     sys::process::unshare_files().explain(|| "Could not give the restore its own descriptors".to_owned())?;
     enter_time_namespace(&chain)?;
     let image = Rc::new(chain);
-    let mut nursery = Nursery::new(find_hole(&image)?, image.host.vdso.clone(), first_free_descriptor(&image))?;
+    let mut nursery =
+        Nursery::new(find_hole(&image)?, image.host.vdso.clone(), first_free_descriptor(&image))?;
     let pids = grow(&image, &mut nursery)?;
     let mut rebuild = Rebuild {
         image: Rc::clone(&image),
@@ -93,11 +95,14 @@ fn rebuild(request: Restore, reader: SnapshotReader, chain: Chain, control: &Con
     control.phase(Phase::LoadingMemory, image.processes.len() as u64, Unit::Processes);
     for process in &image.processes {
         if control.cancelled() {
-            return Err(Fault::new(Code::Interrupted, "Could not finish the restore").because("it was interrupted"));
+            return Err(
+                Fault::new(Code::Interrupted, "Could not finish the restore").because("it was interrupted")
+            );
         }
         furnish(process, &nursery, &mut rebuild)?;
         control.advance(1);
     }
+    descriptors::settle(&image.descriptions, &nursery, &mut rebuild)?;
     shared_memory::seal(&image.shared_memory, &rebuild)?;
     let mut threads = Vec::new();
     for process in &image.processes {
@@ -139,7 +144,9 @@ fn lives(chain: &Chain) -> impl Iterator<Item = &LiveV1> {
 fn find_hole(chain: &Chain) -> Result<Hole> {
     let occupied: Vec<(u64, u64)> =
         lives(chain).flat_map(|live| live.memory.mappings.iter().map(|map| (map.start, map.end))).collect();
-    Hole::find(&occupied).ok_or(sys::Errno(libc::ENOMEM)).explain(|| "Could not find room to restore from".to_owned())
+    Hole::find(&occupied)
+        .ok_or(sys::Errno(libc::ENOMEM))
+        .explain(|| "Could not find room to restore from".to_owned())
 }
 
 fn first_free_descriptor(chain: &Chain) -> i32 {
@@ -217,7 +224,12 @@ fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result
     Ok(tids)
 }
 
-fn clone_threads(live: &LiveV1, leader: &Stopped, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
+fn clone_threads(
+    live: &LiveV1,
+    leader: &Stopped,
+    nursery: &Nursery,
+    rebuild: &mut Rebuild,
+) -> Result<Vec<i32>> {
     const FLAGS: i32 = libc::CLONE_VM
         | libc::CLONE_FS
         | libc::CLONE_FILES
@@ -229,7 +241,7 @@ fn clone_threads(live: &LiveV1, leader: &Stopped, nursery: &Nursery, rebuild: &m
         let tid = nursery
             .hole
             .bench()
-            .clone(leader, FLAGS as u64, 0, Some(saved.tid.0))
+            .clone3(leader, FLAGS as u64, 0, Some(saved.tid.0))
             .explain(|| format!("Could not create thread {}", saved.tid))?;
         rebuild.pids.insert(saved.tid, tid);
         tids.push(tid);
@@ -253,7 +265,10 @@ fn make_timers(live: &LiveV1, leader: &Stopped, program: &mut Program) -> Result
 /// Lowering the score below the host's minimum for us needs CAP_SYS_RESOURCE.
 fn set_oom_score(live: &LiveV1, pid: i32, rebuild: &mut Rebuild) {
     if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), live.oom_score_adj.to_string()) {
-        rebuild.notes.push(format!("oom_score_adj of process {pid} could not be set to {}: {error}", live.oom_score_adj));
+        rebuild.notes.push(format!(
+            "oom_score_adj of process {pid} could not be set to {}: {error}",
+            live.oom_score_adj
+        ));
     }
 }
 

@@ -4,9 +4,9 @@ use crate::chain::Chain;
 use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::freeze::FrozenTree;
+use crate::state::host;
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
-use crate::state::host;
 use abi::request::{Snapshot, Target};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotWriter;
@@ -53,7 +53,14 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
     Ok(report(request.out, &chain, bytes, pause, start.elapsed(), notes))
 }
 
-fn report(dir: PathBuf, chain: &Chain, bytes: u64, pause: Duration, total: Duration, notes: Vec<String>) -> Report {
+fn report(
+    dir: PathBuf,
+    chain: &Chain,
+    bytes: u64,
+    pause: Duration,
+    total: Duration,
+    notes: Vec<String>,
+) -> Report {
     let threads = |process: &ProcessV1| match &process.body {
         BodyV1::Live(live) => live.threads.len(),
         BodyV1::Zombie { .. } => 0,
@@ -84,7 +91,11 @@ fn freeze(targets: &[Target]) -> Result<FrozenTree> {
 }
 
 /// Collects everything of the frozen tree: state first, so that a refusal comes before pages are copied.
-fn capture(tree: &FrozenTree, writer: &mut SnapshotWriter, control: &Control) -> Result<(Chain, Vec<String>)> {
+fn capture(
+    tree: &FrozenTree,
+    writer: &mut SnapshotWriter,
+    control: &Control,
+) -> Result<(Chain, Vec<String>)> {
     control.phase(Phase::Collecting, tree.processes.len() as u64, Unit::Processes);
     let mut collection = Collection::default();
     let mut processes = Vec::with_capacity(tree.processes.len());
@@ -121,12 +132,21 @@ fn copy_pages(
         }
     }
     let objects: u64 = collection.shared_memory.sources.iter().map(|source| source.object.size).sum();
-    control.phase(Phase::WritingMemory, jobs.iter().map(|job| job.1.bytes).sum::<u64>() + objects, Unit::Bytes);
+    control.phase(
+        Phase::WritingMemory,
+        jobs.iter().map(|job| job.1.bytes).sum::<u64>() + objects,
+        Unit::Bytes,
+    );
     let pack = writer.pack();
     for (source, plan, live) in jobs {
         live.memory.pages = pages::collect(&source as &dyn PageSource, &plan, pack, control)?;
     }
-    pages::collect_objects(&mut collection.shared_memory.sources, &mut collection.ghosts.sources, pack, control)?;
+    pages::collect_objects(
+        &mut collection.shared_memory.sources,
+        &mut collection.ghosts.sources,
+        pack,
+        control,
+    )?;
     pack.flush().explain(|| "Could not write page data".to_owned())
 }
 
@@ -134,10 +154,13 @@ fn copy_pages(
 fn seal(mut writer: SnapshotWriter, chain: &Chain, label: &Value, control: &Control) -> Result<u64> {
     control.phase(Phase::Finishing, 0, Unit::None);
     if control.cancelled() {
-        return Err(Fault::new(Code::Interrupted, "Could not finish the snapshot").because("it was interrupted"));
+        return Err(
+            Fault::new(Code::Interrupted, "Could not finish the snapshot").because("it was interrupted")
+        );
     }
     let what = || "Could not finish the snapshot".to_owned();
-    let text = serde_json::to_vec(label).map_err(|error| Fault::new(Code::Internal, what()).because(error))?;
+    let text =
+        serde_json::to_vec(label).map_err(|error| Fault::new(Code::Internal, what()).because(error))?;
     writer.section("label", 1, &text).explain(what)?;
     chain.write(&mut writer)?;
     Ok(writer.commit().explain(what)?.bytes)

@@ -177,7 +177,8 @@ pub fn read(fd: BorrowedFd, length: usize) -> Result<Vec<u8>> {
 pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         // SAFETY: the buffer is live and its length is passed.
-        let put = Errno::check(unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) as i64 })?;
+        let put =
+            Errno::check(unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) as i64 })?;
         bytes = &bytes[put as usize..];
     }
     Ok(())

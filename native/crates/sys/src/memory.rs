@@ -109,9 +109,8 @@ pub fn read_process_ranges(pid: pid_t, ranges: &[(u64, u64)], buffer: &mut [u8])
         .map(|&(address, length)| libc::iovec { iov_base: address as *mut _, iov_len: length as usize })
         .collect();
     // SAFETY: the local vector describes `buffer`; the kernel checks the remote ones.
-    let got = unsafe {
-        libc::process_vm_readv(pid, &raw const local, 1, remote.as_ptr(), remote.len() as u64, 0)
-    };
+    let got =
+        unsafe { libc::process_vm_readv(pid, &raw const local, 1, remote.as_ptr(), remote.len() as u64, 0) };
     Errno::check(got as i64).map(|n| n as usize)
 }
 
@@ -133,7 +132,11 @@ pub fn write_through_mapping(file: &File, offset: u64, data: &[u8], page_size: u
         if at == libc::MAP_FAILED {
             return Err(Errno::last());
         }
-        std::ptr::copy_nonoverlapping(data.as_ptr(), at.cast::<u8>().add((offset - base) as usize), data.len());
+        std::ptr::copy_nonoverlapping(
+            data.as_ptr(),
+            at.cast::<u8>().add((offset - base) as usize),
+            data.len(),
+        );
         Errno::check(libc::munmap(at, length).into()).map(drop)
     }
 }

@@ -63,9 +63,7 @@ pub fn pidfd_getfd(pidfd: &OwnedFd, fd: RawFd) -> Result<OwnedFd> {
 pub fn robust_list(tid: pid_t) -> Result<(u64, u64)> {
     let (mut head, mut length) = (0u64, 0u64);
     // SAFETY: both out-parameters are live.
-    Errno::check(unsafe {
-        libc::syscall(libc::SYS_get_robust_list, tid, &raw mut head, &raw mut length)
-    })?;
+    Errno::check(unsafe { libc::syscall(libc::SYS_get_robust_list, tid, &raw mut head, &raw mut length) })?;
     Ok((head, length))
 }
 
@@ -248,5 +246,6 @@ pub fn clock(clock: i32) -> Result<i64> {
 pub fn io_priority(tid: pid_t) -> Result<u32> {
     const IOPRIO_WHO_PROCESS: i32 = 1;
     // SAFETY: plain numbers.
-    Errno::check(unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid) }).map(|value| value as u32)
+    Errno::check(unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid) })
+        .map(|value| value as u32)
 }

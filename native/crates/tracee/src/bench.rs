@@ -93,7 +93,8 @@ impl Bench {
         let done = ((stop.rsp - self.data) as usize / ENTRY).min(calls.len());
         let mut words = vec![0u8; done * ENTRY];
         thread.read(self.data, &mut words)?;
-        let result = |i: usize| i64::from_le_bytes(words[i * ENTRY..i * ENTRY + 8].try_into().expect("8 bytes"));
+        let result =
+            |i: usize| i64::from_le_bytes(words[i * ENTRY..i * ENTRY + 8].try_into().expect("8 bytes"));
         results.extend((0..done).map(result));
         if stop.rip == self.code + END_STOP + 1 || done == 0 {
             return Ok(());
@@ -133,7 +134,13 @@ impl Bench {
 
     /// Makes a new thread or process (clone3(2)) that takes `set_tid` in its PID namespace, and returns its id in the
     /// tracer's view. The new one is attached and stopped; the caller is back at a breakpoint.
-    pub fn clone(&self, thread: &Stopped, flags: u64, exit_signal: u64, set_tid: Option<i32>) -> Result<i32> {
+    pub fn clone3(
+        &self,
+        thread: &Stopped,
+        flags: u64,
+        exit_signal: u64,
+        set_tid: Option<i32>,
+    ) -> Result<i32> {
         const SYS_CLONE3: i64 = 435;
         let (payload, _) = self.payload();
         let (tid_at, tid_count) = (payload + CLONE_ARGUMENTS, u64::from(set_tid.is_some()));
@@ -147,7 +154,8 @@ impl Bench {
         resume(thread)?;
         let child = match thread.wait()? {
             Wait::Event(ptrace::EVENT_CLONE | ptrace::EVENT_FORK, _) => {
-                ptrace::event_message(thread.tid()).map_err(Error::request("reading an event", thread.tid()))?
+                ptrace::event_message(thread.tid())
+                    .map_err(Error::request("reading an event", thread.tid()))?
             }
             Wait::Signal(_) => {
                 let errno = Errno(-(thread.read_u64(self.data)? as i64) as i32);

@@ -26,10 +26,7 @@ impl Gadgets {
 }
 
 /// Looks for both sequences in executable ranges; `read` fills a buffer from an address and says whether it could.
-pub fn find_gadgets(
-    ranges: &[Range<u64>],
-    mut read: impl FnMut(u64, &mut [u8]) -> bool,
-) -> Option<Gadgets> {
+pub fn find_gadgets(ranges: &[Range<u64>], mut read: impl FnMut(u64, &mut [u8]) -> bool) -> Option<Gadgets> {
     let (mut syscall_ret, mut sigreturn) = (None, None);
     for range in ranges {
         let mut code = vec![0u8; (range.end - range.start).min(64 << 20) as usize];

@@ -23,9 +23,8 @@ pub enum Interrupted {
 
 /// Calls that return EINTR after any stop (signal(7)) and that are harmless to start again: a partial
 /// result would have been returned as such.
-const STARTED_AGAIN: [u64; 20] = [
-    0, 1, 19, 20, 43, 44, 45, 46, 47, 65, 128, 208, 220, 232, 281, 288, 299, 307, 333, 441,
-];
+const STARTED_AGAIN: [u64; 20] =
+    [0, 1, 19, 20, 43, 44, 45, 46, 47, 65, 128, 208, 220, 232, 281, 288, 299, 307, 333, 441];
 
 #[must_use]
 pub fn classify(regs: &Registers) -> Interrupted {

@@ -117,4 +117,3 @@ impl Stopped {
         ptrace::detach(self.tid, signal).map_err(Error::request("detaching", self.tid))
     }
 }
-

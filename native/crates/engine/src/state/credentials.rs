@@ -72,7 +72,11 @@ pub fn apply(saved: &CredentialsV1, tid: i32, program: &mut Program) -> Result<(
         let available = now.permitted | saved.permitted;
         capset(program, saved.permitted | now.permitted & available, now.effective, saved.inheritable);
         for bit in (0..64).filter(|bit| saved.ambient & (1 << bit) != 0) {
-            prctl(program, "PR_CAP_AMBIENT", &[libc::PR_CAP_AMBIENT as u64, libc::PR_CAP_AMBIENT_RAISE as u64, bit, 0, 0]);
+            prctl(
+                program,
+                "PR_CAP_AMBIENT",
+                &[libc::PR_CAP_AMBIENT as u64, libc::PR_CAP_AMBIENT_RAISE as u64, bit, 0, 0],
+            );
         }
     }
     if ids_change || saved.securebits != 0 {
@@ -104,7 +108,9 @@ fn capset(program: &mut Program, permitted: u64, effective: u64, inheritable: u6
     let half = |value: u64, shift: u32| ((value >> shift) as u32).to_le_bytes();
     let data: Vec<u8> = [0, 32]
         .iter()
-        .flat_map(|&shift| [half(effective, shift), half(permitted, shift), half(inheritable, shift)].concat())
+        .flat_map(|&shift| {
+            [half(effective, shift), half(permitted, shift), half(inheritable, shift)].concat()
+        })
         .collect();
     let data = program.data(&data);
     program.call("capset", libc::SYS_capset, &[header, data]);

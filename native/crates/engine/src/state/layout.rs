@@ -13,8 +13,18 @@ pub fn apply(memory: &AddressSpaceV1, exe_fd: Option<i32>, program: &mut Program
     let auxv = program.data(&memory.auxv);
     let l = &memory.layout;
     let words = [
-        l.start_code, l.end_code, l.start_data, l.end_data, l.start_brk, l.brk, l.start_stack, l.arg_start,
-        l.arg_end, l.env_start, l.env_end, auxv,
+        l.start_code,
+        l.end_code,
+        l.start_data,
+        l.end_data,
+        l.start_brk,
+        l.brk,
+        l.start_stack,
+        l.arg_start,
+        l.arg_end,
+        l.env_start,
+        l.env_end,
+        auxv,
     ];
     let mut map: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     map.extend_from_slice(&(memory.auxv.len() as u32).to_le_bytes());

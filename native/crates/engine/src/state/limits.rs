@@ -15,9 +15,21 @@ pub struct LimitV1 {
 
 /// The names that /proc/PID/limits uses, in the order of their numbers.
 const NAMES: [&str; COUNT as usize] = [
-    "Max cpu time", "Max file size", "Max data size", "Max stack size", "Max core file size", "Max resident set",
-    "Max processes", "Max open files", "Max locked memory", "Max address space", "Max file locks",
-    "Max pending signals", "Max msgqueue size", "Max nice priority", "Max realtime priority",
+    "Max cpu time",
+    "Max file size",
+    "Max data size",
+    "Max stack size",
+    "Max core file size",
+    "Max resident set",
+    "Max processes",
+    "Max open files",
+    "Max locked memory",
+    "Max address space",
+    "Max file locks",
+    "Max pending signals",
+    "Max msgqueue size",
+    "Max nice priority",
+    "Max realtime priority",
     "Max realtime timeout",
 ];
 
@@ -58,5 +70,6 @@ pub fn apply(saved: &[LimitV1], pid: i32, program: &mut Program) -> Result<Vec<S
 
 fn may_raise() -> bool {
     const CAP_SYS_RESOURCE: u64 = 24;
-    crate::procfs::Status::read("self").is_ok_and(|status| status.hex("CapEff") & (1 << CAP_SYS_RESOURCE) != 0)
+    crate::procfs::Status::read("self")
+        .is_ok_and(|status| status.hex("CapEff") & (1 << CAP_SYS_RESOURCE) != 0)
 }

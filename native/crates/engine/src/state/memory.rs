@@ -1,8 +1,8 @@
 //! The address space of a process: its mappings, their attributes and the pages that are its own.
 
 use super::filesystem::{self, FileRefV1};
-use super::shared_memory::SharedMemoryId;
 use super::layout;
+use super::shared_memory::SharedMemoryId;
 use crate::collection::Collection;
 use crate::delivery::Delivery;
 use crate::explain::{Explain, Result, refused};
@@ -60,11 +60,20 @@ pub struct MappingV1 {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum BackingV1 {
     Anonymous,
-    File { file: FileRefV1, offset: u64 },
+    File {
+        file: FileRefV1,
+        offset: u64,
+    },
     /// Memory that lives outside one process: anonymous shared memory or a memory file.
-    Shared { object: SharedMemoryId, offset: u64 },
+    Shared {
+        object: SharedMemoryId,
+        offset: u64,
+    },
     /// A System V segment, by its id.
-    SystemV { shmid: i32, offset: u64 },
+    SystemV {
+        shmid: i32,
+        offset: u64,
+    },
     /// `[vdso]`, `[vvar]`, `[vvar_vclock]`: the kernel's own.
     Kernel(String),
 }
@@ -136,7 +145,11 @@ pub fn collect(
         mappings,
         pages: Vec::new(),
         dumpable: inquiry.number("PR_GET_DUMPABLE", libc::SYS_prctl, &[libc::PR_GET_DUMPABLE as u64])?,
-        thp_disable: inquiry.number("PR_GET_THP_DISABLE", libc::SYS_prctl, &[PR_GET_THP_DISABLE, 0, 0, 0, 0])? != 0,
+        thp_disable: inquiry.number(
+            "PR_GET_THP_DISABLE",
+            libc::SYS_prctl,
+            &[PR_GET_THP_DISABLE, 0, 0, 0, 0],
+        )? != 0,
     })
 }
 
@@ -192,7 +205,10 @@ fn backing(pid: i32, map: &Mapping, collection: &mut Collection) -> Result<Backi
         return Ok(BackingV1::Kernel(String::from_utf8_lossy(name).into_owned()));
     }
     let shared = map.permissions[3] == b's';
-    if map.inode == 0 || (name.starts_with(b"/anon_hugepage") && !shared) || (name.starts_with(b"/dev/zero") && !shared) {
+    if map.inode == 0
+        || (name.starts_with(b"/anon_hugepage") && !shared)
+        || (name.starts_with(b"/dev/zero") && !shared)
+    {
         return Ok(BackingV1::Anonymous);
     }
     if name.starts_with(b"/SYSV") && map.device.0 == 0 {
@@ -226,7 +242,10 @@ impl MappingV1 {
 
 /// The address range of the main stack: where the first remote call finds room.
 pub fn main_stack(maps: &[Mapping]) -> Option<(u64, u64)> {
-    maps.iter().find(|map| map.name == b"[stack]").or_else(|| maps.iter().find(|map| map.has(b"gd"))).map(|map| (map.start, map.end))
+    maps.iter()
+        .find(|map| map.name == b"[stack]")
+        .or_else(|| maps.iter().find(|map| map.has(b"gd")))
+        .map(|map| (map.start, map.end))
 }
 
 /// Executable ranges of files: where a libc's instructions are. The vDSO is among them.
@@ -265,7 +284,12 @@ struct Delivered {
 }
 
 /// Builds the address space: mappings, pages, attributes, vDSO, layout. The process has nothing but the hole before.
-pub fn apply(saved: &AddressSpaceV1, executable: &FileRefV1, target: &Target, rebuild: &mut Rebuild) -> Result<()> {
+pub fn apply(
+    saved: &AddressSpaceV1,
+    executable: &FileRefV1,
+    target: &Target,
+    rebuild: &mut Rebuild,
+) -> Result<()> {
     let bench = target.hole.bench();
     let delivered = deliver(saved, executable, target, rebuild)?;
     let mut program = Program::new(&bench);
@@ -282,7 +306,8 @@ pub fn apply(saved: &AddressSpaceV1, executable: &FileRefV1, target: &Target, re
     if program.run(target.thread)?[with_executable] < 0 {
         layout::apply(saved, None, &mut program);
         let result = program.run(target.thread)?[0];
-        sys::Errno::from_raw(result).explain(|| "Could not restore the layout of the executable".to_owned())?;
+        sys::Errno::from_raw(result)
+            .explain(|| "Could not restore the layout of the executable".to_owned())?;
         rebuild.notes.push("The link /proc/PID/exe could not be restored".to_owned());
     }
     for fd in delivered.numbers.values().chain([&delivered.executable]) {
@@ -300,7 +325,9 @@ fn deliver(
     let mut opened: Vec<OwnedFd> = Vec::new();
     let mut needed: Vec<(Needed, RawFd)> = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for need in saved.mappings.iter().filter_map(need_of).chain(saved.pages.iter().map(|run| Needed::Pack(run.pack))) {
+    for need in
+        saved.mappings.iter().filter_map(need_of).chain(saved.pages.iter().map(|run| Needed::Pack(run.pack)))
+    {
         if !seen.insert(need.clone()) {
             continue;
         }
@@ -318,9 +345,10 @@ fn deliver(
                 let file = rebuild.shared_memory.get(object).ok_or(sys::Errno::ENOENT);
                 file.explain(|| "Could not find shared memory in the snapshot".to_owned())?.as_raw_fd()
             }
-            Needed::Pack(index) => {
-                rebuild.pack(*index).explain(|| "Could not find a pack of the snapshot".to_owned())?.as_raw_fd()
-            }
+            Needed::Pack(index) => rebuild
+                .pack(*index)
+                .explain(|| "Could not find a pack of the snapshot".to_owned())?
+                .as_raw_fd(),
         };
         needed.push((need, fd));
     }
@@ -419,7 +447,8 @@ fn map_flags(mapping: &MappingV1, anonymous: bool) -> u64 {
 
 /// Moves one of the parked vDSO mappings to where it was.
 fn map_kernel(name: &str, mapping: &MappingV1, target: &Target, program: &mut Program) {
-    let before = target.vdso.iter().take_while(|(parked, _)| parked != name).map(|(_, size)| size).sum::<u64>();
+    let before =
+        target.vdso.iter().take_while(|(parked, _)| parked != name).map(|(_, size)| size).sum::<u64>();
     let length = mapping.length();
     let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u64;
     let from = target.hole.park() + before;

@@ -38,7 +38,8 @@ pub struct StoppedProcess {
 impl StoppedProcess {
     pub fn open(pid: i32) -> Result<Self> {
         let open = |name: &str| {
-            File::open(format!("/proc/{pid}/{name}")).explain(|| format!("Could not open the memory of process {pid}"))
+            File::open(format!("/proc/{pid}/{name}"))
+                .explain(|| format!("Could not open the memory of process {pid}"))
         };
         Ok(Self { pid, pagemap: open("pagemap")?, memory: open("mem")? })
     }
@@ -73,7 +74,8 @@ impl PageSource for StoppedProcess {
             let foreign = PAGE_IS_FILE | PAGE_IS_PFNZERO;
             let any = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
             regions.clear();
-            match sys::memory::pagemap_scan(&self.pagemap, at..range.end, foreign, foreign, any, &mut regions) {
+            match sys::memory::pagemap_scan(&self.pagemap, at..range.end, foreign, foreign, any, &mut regions)
+            {
                 Err(Errno(libc::ENOTTY)) => return self.own_pages_from_entries(range).explain(what),
                 walked => at = walked.explain(what)?,
             }
@@ -125,7 +127,12 @@ pub fn plan(source: &dyn PageSource, mappings: &[MappingV1]) -> Result<Plan> {
 }
 
 /// Copies planned pages into the pack.
-pub fn collect(source: &dyn PageSource, plan: &Plan, pack: &mut PackWriter, control: &Control) -> Result<Vec<PageRunV1>> {
+pub fn collect(
+    source: &dyn PageSource,
+    plan: &Plan,
+    pack: &mut PackWriter,
+    control: &Control,
+) -> Result<Vec<PageRunV1>> {
     let mut runs = Vec::new();
     let mut gathered: Vec<(u64, u64)> = Vec::new();
     let mut size = 0;
@@ -157,7 +164,9 @@ fn flush(
         return Ok(());
     }
     if control.cancelled() {
-        return Err(Fault::new(Code::Interrupted, "Could not finish the snapshot").because("it was interrupted"));
+        return Err(
+            Fault::new(Code::Interrupted, "Could not finish the snapshot").because("it was interrupted")
+        );
     }
     let mut buffer = pack.take_filled(*size as usize);
     source.read(gathered, &mut buffer)?;
@@ -245,4 +254,3 @@ fn hole_from(file: &File, from: u64, size: u64) -> sys::Result<u64> {
         found => Ok(found?.unwrap_or(size).min(size)),
     }
 }
-

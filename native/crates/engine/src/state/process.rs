@@ -35,7 +35,9 @@ pub struct ProcessV1 {
 pub enum BodyV1 {
     Live(Box<LiveV1>),
     /// Ended, and its parent has not waited for it: the status as wait(2) will report it.
-    Zombie { status: i32 },
+    Zombie {
+        status: i32,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,7 +68,8 @@ pub fn collect(process: &FrozenProcess, tree: &FrozenTree, collection: &mut Coll
     let what = || format!("Could not read the state of process {pid}");
     let status = Status::read(&pid.to_string()).explain(what)?;
     let parent = tree.processes.iter().find(|other| other.pid == process.parent);
-    let parent_status = parent.map(|parent| Status::read(&parent.pid.to_string())).transpose().explain(what)?;
+    let parent_status =
+        parent.map(|parent| Status::read(&parent.pid.to_string())).transpose().explain(what)?;
     let stat = procfs::stat(&pid.to_string()).explain(what)?;
     let body = if process.is_zombie() {
         BodyV1::Zombie { status: stat.exit_code }
@@ -101,7 +104,11 @@ fn collect_live(
     let footing = memory::code_ranges(&maps);
     let gadgets = find_gadgets(&footing, |at, buffer| leader.read(at, buffer).is_ok());
     let (Some(gadgets), Some(stack)) = (gadgets, memory::main_stack(&maps)) else {
-        return Err(refused(pid, "the state", "it has no main stack or no system-call instruction to ask it with"));
+        return Err(refused(
+            pid,
+            "the state",
+            "it has no main stack or no system-call instruction to ask it with",
+        ));
     };
     let mut visit = Visit::enter(leader, process.threads.len(), gadgets, stack).explain(what)?;
     let answers = collect_by_asking(process, status, &maps, &mut visit, collection);
@@ -140,7 +147,8 @@ fn collect_by_asking(
     collection: &mut Collection,
 ) -> Result<Answers> {
     let pid = process.pid;
-    let stat = procfs::stat(&pid.to_string()).explain(|| format!("Could not read the state of process {pid}"))?;
+    let stat =
+        procfs::stat(&pid.to_string()).explain(|| format!("Could not read the state of process {pid}"))?;
     let mut threads = Vec::with_capacity(process.threads.len());
     for (index, frozen) in process.threads.iter().enumerate().skip(1) {
         let mut inquiry = Inquiry { visit, thread: &frozen.stopped, index };
@@ -165,13 +173,21 @@ fn is_shared(a: i32, b: i32, kind: Kcmp) -> bool {
 }
 
 /// What cannot be captured is named before anything is asked of the process.
-fn refuse_unsupported(process: &FrozenProcess, parent: Option<&FrozenProcess>, status: &Status) -> Result<()> {
+fn refuse_unsupported(
+    process: &FrozenProcess,
+    parent: Option<&FrozenProcess>,
+    status: &Status,
+) -> Result<()> {
     let pid = process.pid;
     if status.text("Seccomp") != "0" && !status.text("Seccomp").is_empty() {
         return Err(refused(pid, "the seccomp filter", "stasis does not capture seccomp state yet"));
     }
     if parent.is_some_and(|parent| is_shared(parent.pid, pid, Kcmp::Vm)) {
-        return Err(refused(pid, "the memory", "it shares its address space with another process (CLONE_VM)"));
+        return Err(refused(
+            pid,
+            "the memory",
+            "it shares its address space with another process (CLONE_VM)",
+        ));
     }
     for thread in &process.threads[1..] {
         let tid = thread.stopped.tid();

@@ -46,7 +46,11 @@ pub fn apply(saved: &SchedulingV1, tid: i32, program: &mut Program) -> Result<()
     let now = collect(tid)?;
     if now.affinity != saved.affinity {
         let mask = program.data(&saved.affinity);
-        program.attempt("sched_setaffinity", libc::SYS_sched_setaffinity, &[0, saved.affinity.len() as u64, mask]);
+        program.attempt(
+            "sched_setaffinity",
+            libc::SYS_sched_setaffinity,
+            &[0, saved.affinity.len() as u64, mask],
+        );
     }
     if (now.policy, now.nice, now.priority, now.reset_on_fork)
         != (saved.policy, saved.nice, saved.priority, saved.reset_on_fork)

@@ -61,7 +61,13 @@ impl Collector {
     }
 
     /// The object behind a descriptor of a memory file.
-    pub fn of_descriptor(&mut self, pid: i32, fd: OwnedFd, link: &[u8], page_size: u64) -> Result<SharedMemoryId> {
+    pub fn of_descriptor(
+        &mut self,
+        pid: i32,
+        fd: OwnedFd,
+        link: &[u8],
+        page_size: u64,
+    ) -> Result<SharedMemoryId> {
         self.of_file(pid, File::from(fd), link, page_size)
     }
 
@@ -70,7 +76,8 @@ impl Collector {
         let next = SharedMemoryId(self.sources.len() as u32);
         let id = *self.by_inode.entry((meta.dev(), meta.ino())).or_insert(next);
         if id == next {
-            let name = link.strip_prefix(b"/memfd:").map(|name| name.strip_suffix(b" (deleted)").unwrap_or(name));
+            let name =
+                link.strip_prefix(b"/memfd:").map(|name| name.strip_suffix(b" (deleted)").unwrap_or(name));
             let seals = sys::files::seals(file.as_fd()).unwrap_or(0);
             let huge = if page_size > sys::memory::PAGE { page_size } else { 0 };
             let object = SharedMemoryV1 {

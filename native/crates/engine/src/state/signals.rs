@@ -36,7 +36,13 @@ pub fn collect(status: &Status, inquiry: &mut Inquiry) -> Result<SignalsV1> {
         let bytes: [u8; 32] =
             inquiry.fetch("rt_sigaction", libc::SYS_rt_sigaction, &[signal as u64, 0, out, 8])?;
         let word = |at| crate::inquiry::word(&bytes, at);
-        actions.push(ActionV1 { signal, handler: word(0), flags: word(8), restorer: word(16), mask: word(24) });
+        actions.push(ActionV1 {
+            signal,
+            handler: word(0),
+            flags: word(8),
+            restorer: word(16),
+            mask: word(24),
+        });
     }
     Ok(SignalsV1 { actions, pending: pending(inquiry.thread, true)? })
 }
@@ -68,7 +74,10 @@ pub fn trap_action(saved: &SignalsV1) -> Option<Vec<u8>> {
 }
 
 fn encode(action: &ActionV1) -> Vec<u8> {
-    [action.handler, action.flags, action.restorer, action.mask].iter().flat_map(|word| word.to_le_bytes()).collect()
+    [action.handler, action.flags, action.restorer, action.mask]
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect()
 }
 
 /// Adds the calls that queue signals again. A kernel `si_code` may only be queued by the thread itself, which is who calls.

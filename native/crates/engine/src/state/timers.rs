@@ -94,7 +94,11 @@ pub fn apply_posix(timers: &TimersV1, exact_ids: bool, program: &mut Program) {
         return;
     }
     if exact_ids {
-        program.call("PR_TIMER_CREATE_RESTORE_IDS", libc::SYS_prctl, &[PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0]);
+        program.call(
+            "PR_TIMER_CREATE_RESTORE_IDS",
+            libc::SYS_prctl,
+            &[PR_TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0],
+        );
     }
     let mut next = 0;
     let mut sorted: Vec<&PosixTimerV1> = timers.posix.iter().collect();
@@ -113,7 +117,11 @@ pub fn apply_posix(timers: &TimersV1, exact_ids: bool, program: &mut Program) {
         next = timer.id + 1;
     }
     if exact_ids {
-        program.call("PR_TIMER_CREATE_RESTORE_IDS", libc::SYS_prctl, &[PR_TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0]);
+        program.call(
+            "PR_TIMER_CREATE_RESTORE_IDS",
+            libc::SYS_prctl,
+            &[PR_TIMER_CREATE_RESTORE_IDS, 0, 0, 0, 0],
+        );
     }
 }
 

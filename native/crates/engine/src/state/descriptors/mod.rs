@@ -176,25 +176,37 @@ fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -
     found.refuse("stasis does not capture this kind of descriptor yet")
 }
 
-/// Makes every description once, in this command's own descriptor table.
+/// The descriptions of one kind, with what is particular to it.
+macro_rules! of_kind {
+    ($descriptions:expr, $kind:path) => {
+        $descriptions
+            .iter()
+            .filter_map(|description| match &description.kind {
+                $kind(own) => Some((description, own)),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+}
+
+/// Makes every description once, in this command's own descriptor table. The processes exist, without memory yet.
 pub fn apply(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
-    let regular = descriptions.iter().filter_map(|d| match &d.kind {
-        KindV1::Regular(file) => Some((d, file)),
-        KindV1::Pipe(_) => None,
-    });
-    regular::apply(regular.collect(), rebuild)?;
-    let pipes = descriptions.iter().filter_map(|d| match &d.kind {
-        KindV1::Pipe(end) => Some((d, end)),
-        KindV1::Regular(_) => None,
-    });
-    pipe::apply(pipes.collect(), rebuild)?;
+    regular::apply(of_kind!(descriptions, KindV1::Regular), rebuild)?;
+    pipe::apply(of_kind!(descriptions, KindV1::Pipe), rebuild)?;
     apply_owners(descriptions, rebuild)
+}
+
+/// What can be done only when every process has its descriptors, in a process's own name: all leaders are stopped
+/// between programs (`Program::run`), with memory and descriptors in place and all privileges still there.
+pub fn settle(_descriptions: &[DescriptionV1], _nursery: &Nursery, _rebuild: &mut Rebuild) -> Result<()> {
+    Ok(())
 }
 
 /// SIGIO owners name processes, so they come when those exist.
 fn apply_owners(descriptions: &[DescriptionV1], rebuild: &Rebuild) -> Result<()> {
     for description in descriptions {
-        let (Some(owner), Some(file)) = (&description.owner, rebuild.descriptions.get(&description.id)) else {
+        let (Some(owner), Some(file)) = (&description.owner, rebuild.descriptions.get(&description.id))
+        else {
             continue;
         };
         let what = || format!("Could not restore who owns description {}", description.id.0);
@@ -215,9 +227,10 @@ pub fn install(live: &LiveV1, thread: &Stopped, nursery: &Nursery, rebuild: &Reb
     }
     let mut files = Vec::with_capacity(live.descriptors.len());
     for descriptor in &live.descriptors {
-        let file = rebuild.descriptions.get(&descriptor.description).ok_or(sys::Errno::ENOENT).explain(|| {
-            format!("Could not find what descriptor {} refers to in the snapshot", descriptor.fd)
-        })?;
+        let file =
+            rebuild.descriptions.get(&descriptor.description).ok_or(sys::Errno::ENOENT).explain(|| {
+                format!("Could not find what descriptor {} refers to in the snapshot", descriptor.fd)
+            })?;
         files.push((file.as_raw_fd(), descriptor.fd, descriptor.close_on_exec));
     }
     nursery.delivery.install(thread, &nursery.hole.bench(), &files, nursery.delivery.theirs)

@@ -119,7 +119,8 @@ fn restore_pipe(pipe: &PipeV1, ends: Vec<&DescriptionV1>, rebuild: &mut Rebuild)
     }
     let mut rest = pipe.queued.as_slice();
     for &length in &pipe.packets {
-        let (packet, tail) = rest.split_at_checked(length as usize).ok_or(sys::Errno::EINVAL).explain(what)?;
+        let (packet, tail) =
+            rest.split_at_checked(length as usize).ok_or(sys::Errno::EINVAL).explain(what)?;
         sys::files::set_status_flags(both.as_fd(), libc::O_DIRECT | libc::O_NONBLOCK).explain(what)?;
         sys::files::write_all(both.as_fd(), packet).explain(what)?;
         rest = tail;
