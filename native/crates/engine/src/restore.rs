@@ -56,7 +56,9 @@ fn check(request: &Restore, control: &Control) -> Result<(SnapshotReader, Chain)
     }
     checked.explain(what)?;
     let chain = Chain::read(&mut reader)?;
-    reader.section("label").explain(what)?;
+    for known in ["label", "summary"] {
+        reader.section(known).explain(what)?;
+    }
     reader.finish().explain(what)?;
     let own = host::own_vdso()?;
     if own != chain.host.vdso {

@@ -7,6 +7,7 @@ use crate::freeze::FrozenTree;
 use crate::state::host;
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
+use crate::summary::SummaryV1;
 use abi::request::{Snapshot, Target};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotWriter;
@@ -61,14 +62,10 @@ fn report(
     total: Duration,
     notes: Vec<String>,
 ) -> Report {
-    let threads = |process: &ProcessV1| match &process.body {
-        BodyV1::Live(live) => live.threads.len(),
-        BodyV1::Zombie { .. } => 0,
-    };
     Report {
         dir,
         processes: chain.processes.len(),
-        threads: chain.processes.iter().map(threads).sum(),
+        threads: threads(chain),
         bytes,
         pause_us: pause.as_micros() as u64,
         total_us: total.as_micros() as u64,
@@ -150,6 +147,14 @@ fn copy_pages(
     pack.flush().explain(|| "Could not write page data".to_owned())
 }
 
+fn threads(chain: &Chain) -> usize {
+    let of = |process: &ProcessV1| match &process.body {
+        BodyV1::Live(live) => live.threads.len(),
+        BodyV1::Zombie { .. } => 0,
+    };
+    chain.processes.iter().map(of).sum()
+}
+
 /// Writes the sections and makes the snapshot durable.
 fn seal(mut writer: SnapshotWriter, chain: &Chain, label: &Value, control: &Control) -> Result<u64> {
     control.phase(Phase::Finishing, 0, Unit::None);
@@ -162,6 +167,8 @@ fn seal(mut writer: SnapshotWriter, chain: &Chain, label: &Value, control: &Cont
     let text =
         serde_json::to_vec(label).map_err(|error| Fault::new(Code::Internal, what()).because(error))?;
     writer.section("label", 1, &text).explain(what)?;
+    let summary = SummaryV1 { processes: chain.processes.len() as u64, threads: threads(chain) as u64 };
+    summary.write(&mut writer)?;
     chain.write(&mut writer)?;
     Ok(writer.commit().explain(what)?.bytes)
 }
