@@ -1,0 +1,24 @@
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { countCargo, countJunit, sentence } from "./count.ts";
+
+Deno.test("the results of several test executables are summed", () => {
+  const output =
+    "running 2 tests\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n" +
+    "test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out\n";
+  deepStrictEqual(countCargo(output), { passed: 5, failed: 1, skipped: 2 });
+});
+
+Deno.test("test cases of a JUnit file are counted by their outcome", () => {
+  const xml = `<testsuites tests="4"><testsuite name="a">
+    <testcase name="one" time="0.1"/>
+    <testcase name="two"></testcase>
+    <testcase name="three"><failure message="x">at</failure></testcase>
+    <testcase name="four"><skipped/></testcase>
+  </testsuite></testsuites>`;
+  deepStrictEqual(countJunit(xml), { passed: 2, failed: 1, skipped: 1 });
+});
+
+Deno.test("the last line names skipped tests only when there are some", () => {
+  strictEqual(sentence({ passed: 2, failed: 0, skipped: 0 }), "2 passed, 0 failed");
+  strictEqual(sentence({ passed: 2, failed: 0, skipped: 3 }), "2 passed, 0 failed, 3 skipped");
+});

@@ -1,0 +1,69 @@
+/**
+ * Every check and test, in the order in which they fail fastest. Everything runs whatever failed before, except the
+ * end-to-end tests when there is no product to test. Logs lie in dist/test/.
+ */
+
+import { add, type Count, countCargo, countJunit, NOTHING, sentence } from "./count.ts";
+import { type Phase, RESULTS, ROOT, runPhase } from "./phase.ts";
+
+const DENO = Deno.execPath();
+const NATIVE = `${ROOT}native`;
+
+const CHECKS: Phase[] = [
+  { name: "shell scripts", command: ["shellcheck", "-x", ...shellScripts()] },
+  { name: "format of Rust", command: ["cargo", "fmt", "--all", "--check"], cwd: NATIVE },
+  { name: "format of TypeScript", command: [DENO, "fmt", "--check"] },
+  { name: "lint of TypeScript", command: [DENO, "lint"] },
+  { name: "types", command: [DENO, "check", "."] },
+  { name: "unsafe code", command: [DENO, "run", "-A", "scripts/checkunsafe.ts"] },
+  { name: "lint of Rust", command: cargo("clippy", "--all-targets", "--", "-D", "warnings"), cwd: NATIVE },
+];
+
+const PRODUCT: Phase = { name: "dist-stasis", command: [DENO, "run", "-A", "scripts/build.ts"] };
+
+const UNITS: Phase[] = [
+  { name: "tests of Rust", command: cargo("test", "--no-fail-fast"), cwd: NATIVE, count: countCargo },
+  denoTests("tests of TypeScript", ["--parallel", "src", "ffi", "scripts"]),
+];
+
+const END_TO_END: Phase = denoTests("end-to-end tests", ["tests"]);
+
+function cargo(verb: string, ...rest: string[]): string[] {
+  return ["cargo", verb, "--quiet", "--locked", "--workspace", ...rest];
+}
+
+function denoTests(name: string, args: string[]): Phase {
+  const report = `${RESULTS}/${name.replaceAll(" ", "-")}.xml`;
+  return {
+    name,
+    command: [DENO, "test", "-A", "--no-check", `--junit-path=${report}`, ...args],
+    count: () => {
+      const xml = Deno.readTextFileSync(report);
+      for (const skipped of skippedNames(xml)) console.log(`  skipped: ${skipped}`);
+      return countJunit(xml);
+    },
+  };
+}
+
+function skippedNames(xml: string): string[] {
+  const cases = xml.matchAll(/<testcase name="([^"]*)"[^>]*>\s*<skipped/g);
+  return [...cases].map(([, name]) => name ?? "");
+}
+
+function shellScripts(): string[] {
+  return [".ci/run", "scripts/deno", "scripts/needs.sh", "scripts/quickstart", "scripts/test"];
+}
+
+async function runAll(phases: Phase[]): Promise<Count> {
+  let count = NOTHING;
+  for (const phase of phases) count = add(count, await runPhase(phase));
+  return count;
+}
+
+Deno.mkdirSync(RESULTS, { recursive: true });
+let total = await runAll(CHECKS);
+const product = await runPhase(PRODUCT);
+total = add(add(total, product), await runAll(UNITS));
+if (product.failed === 0) total = add(total, await runPhase(END_TO_END));
+console.log(sentence(total));
+Deno.exit(total.failed === 0 ? 0 : 1);
