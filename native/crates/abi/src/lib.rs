@@ -1,6 +1,8 @@
 //! What crosses a boundary: the error shape, the requests of the command, what an operation shares with its
 //! caller, and the messages between the engine and the capsule's helper.
 
+#![forbid(unsafe_code)]
+
 mod control;
 mod fault;
 pub mod frame;
