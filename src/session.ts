@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { Engine } from "../ffi/client.ts";
 import { StasisError } from "../ffi/error.ts";
 import type { Application, Home, Operation, Request, Response } from "../ffi/messages.ts";
-import { resolveApplication } from "./catalog/applications.ts";
+import { byRelevance, resolveApplication } from "./catalog/applications.ts";
 import { storeOf } from "./catalog/home.ts";
 import { catalogue, parseReference, pick, type Snapshot } from "./catalog/snapshots.ts";
 import type { Interrupts } from "./interrupts.ts";
@@ -39,8 +39,9 @@ export class Session {
     return await withProgress(job, this.output);
   }
 
+  /** The applications of this user: running ones first, newer ones before older ones. */
   async applications(): Promise<Application[]> {
-    return (await this.perform("ps", {})).apps;
+    return (await this.perform("ps", {})).apps.toSorted(byRelevance);
   }
 
   /** The application that the user means by a name, an AID or the beginning of one. */

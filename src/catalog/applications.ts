@@ -28,7 +28,8 @@ export function namesInUse(applications: readonly Application[]): Set<string> {
   return new Set(applications.filter((one) => one.state === "running").map((one) => one.name));
 }
 
-function byRelevance(one: Application, other: Application): number {
+/** Running ones first, newer ones before older ones. */
+export function byRelevance(one: Application, other: Application): number {
   const running = Number(other.state === "running") - Number(one.state === "running");
   return running || other.started.localeCompare(one.started);
 }
