@@ -19,7 +19,8 @@ fn main() -> Result<()> {
     println!("{:>16} {:>16} {:>16} {:>16}", "append_owned", "append", "commit", "verify");
     for round in 0..ROUNDS {
         let dir = folder.join(format!("stasis-throughput-{}-{round}", std::process::id()));
-        let copied = timed(&source, || append_copied(&dir, &source))?.0;
+        let (copied, writer) = timed(&source, || append_copied(&dir, &source))?;
+        drop(writer);
         let (owned, writer) = timed(&source, || append_owned(&dir, &source))?;
         let committed = timed(&source, || writer.commit())?.0;
         let reader = SnapshotReader::open(&dir, None)?;
@@ -54,10 +55,11 @@ fn append_owned(dir: &Path, source: &[u8]) -> Result<SnapshotWriter> {
     Ok(writer)
 }
 
-fn append_copied(dir: &Path, source: &[u8]) -> Result<()> {
+fn append_copied(dir: &Path, source: &[u8]) -> Result<SnapshotWriter> {
     let mut writer = SnapshotWriter::create(dir)?;
     source.chunks(BUFFER).try_for_each(|chunk| writer.pack().append(chunk).map(|_| ()))?;
-    writer.pack().flush()
+    writer.pack().flush()?;
+    Ok(writer)
 }
 
 fn noise(length: usize) -> Vec<u8> {

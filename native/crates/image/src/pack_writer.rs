@@ -7,7 +7,7 @@ use crate::{Result, fields, files, limits};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Data of `append` is gathered until it makes a buffer of this many bytes.
+/// Small pieces are gathered until the next would make more than this many bytes; a multiple of 4096.
 const GATHER: usize = 1 << 20;
 
 /// Takes page data in any amount. Every call may report the failure of an earlier one, such as a full disk:
@@ -43,12 +43,17 @@ impl PackWriter {
     /// # Errors
     /// What failed since the last call; `TooLarge` for a pack beyond the limit.
     pub fn append(&mut self, data: &[u8]) -> Result<u64> {
+        if self.gathered.len() + data.len() > GATHER {
+            self.queue_gathered()?;
+        }
+        if data.len() > GATHER {
+            let mut buffer = self.take_buffer(data.len());
+            buffer.extend_from_slice(data);
+            return self.append_owned(buffer);
+        }
         let offset = self.place(data.len())?;
         self.gathered.extend_from_slice(data);
         self.gathered.resize(round_up(self.gathered.len()), 0);
-        if self.gathered.len() >= GATHER {
-            self.queue_gathered()?;
-        }
         Ok(offset)
     }
 
