@@ -16,6 +16,9 @@ const stasis = new Stasis(folder);
 try {
   await demonstrate();
   console.log("\nBoth went on where they were.");
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  Deno.exitCode = 1;
 } finally {
   await stasis.killAll();
   await Deno.remove(folder, { recursive: true });

@@ -36,7 +36,7 @@ export class RedisServer {
     ];
     await this.#stasis.show(["run", "-d", "--name", this.name, "--", ...server]);
     await this.#answers();
-    await this.#ask("DEBUG", "POPULATE", String(keys));
+    await this.#ask("EVAL", "for i = 1, ARGV[1] do redis.call('SET', 'key:' .. i, i) end", "0", String(keys));
   }
 
   async look(): Promise<RedisState> {
