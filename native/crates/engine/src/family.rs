@@ -208,14 +208,22 @@ pub fn end(process: &Stopped, bench: &Bench, status: i32) -> Result<()> {
     } else {
         process.set_signal_mask(0).explain(what)?;
         sys::process::kill(tid, signal).explain(what)?;
-        ptrace::cont(tid, 0).explain(what)?;
+        resume(tid, 0).explain(what)?;
     }
     loop {
         match ptrace::wait(tid).explain(what)? {
             Wait::Exited(_) | Wait::Killed(_) => return Ok(()),
-            Wait::Signal(delivered) => ptrace::cont(tid, delivered).explain(what)?,
-            _ => ptrace::cont(tid, 0).explain(what)?,
+            Wait::Signal(delivered) => resume(tid, delivered).explain(what)?,
+            _ => resume(tid, 0).explain(what)?,
         }
+    }
+}
+
+/// A process that SIGKILL ends needs no leave to go on.
+fn resume(tid: i32, signal: i32) -> sys::Result<()> {
+    match ptrace::cont(tid, signal) {
+        Err(Errno::ESRCH) => Ok(()),
+        resumed => resumed,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::explain::{Explain, Result};
 use crate::procfs::{self, Status};
+use crate::state::seccomp;
 use abi::{Code, Fault};
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use sys::Errno;
 use sys::ptrace::{self, Wait};
 use tracee::Stopped;
 
+const CAP_SYS_ADMIN: u32 = 21;
 /// How long a thread may take to stop before it is taken for stuck in the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -142,7 +144,7 @@ impl FrozenTree {
     /// Attaches to one thread and asks it to stop. False when it is a zombie or gone.
     fn seize(&mut self, pid: i32, tid: i32) -> Result<bool> {
         let path = format!("{pid}/task/{tid}");
-        match ptrace::seize(tid, ptrace::O_TRACESYSGOOD) {
+        match ptrace::seize(tid, options(tid)) {
             Ok(()) => {}
             Err(Errno::ESRCH) => return Ok(false),
             Err(_) if matches!(procfs::stat(&path), Err(_) | Ok(procfs::Stat { state: 'Z' | 'X', .. })) => {
@@ -181,6 +183,12 @@ impl Drop for FrozenTree {
             drop(Stopped::assume(tid).detach(0));
         }
     }
+}
+
+/// Calls made in the name of a thread must not meet its seccomp filters.
+fn options(tid: i32) -> i32 {
+    let filtered = Status::read(&tid.to_string()).is_ok_and(|status| seccomp::is_on(&status));
+    ptrace::O_TRACESYSGOOD | if filtered { ptrace::O_SUSPEND_SECCOMP } else { 0 }
 }
 
 /// Waits until the interrupted thread has stopped; none when it ended instead.
@@ -228,6 +236,11 @@ fn cannot_attach(pid: i32, errno: Errno) -> Fault {
         return Fault::new(Code::Refused, message)
             .because(format!("process {tracer} is tracing it already"))
             .hint(format!("End the debugger or tracer (process {tracer}) and try again"));
+    }
+    if errno == Errno::EPERM && seccomp::is_on(&status) && !sys::process::has_capability(CAP_SYS_ADMIN) {
+        return Fault::new(Code::NotPermitted, message)
+            .because("it is under seccomp, which only CAP_SYS_ADMIN can suspend")
+            .hint("Run stasis as root");
     }
     if errno == Errno::EPERM {
         return Fault::new(Code::NotPermitted, message)

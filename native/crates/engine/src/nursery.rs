@@ -16,7 +16,8 @@ use sys::process::{Blank, spawn_blank};
 use sys::ptrace::{self, Wait};
 use tracee::Stopped;
 
-const OPTIONS: i32 = ptrace::O_EXITKILL
+/// How blank processes are traced, and all that come from them.
+pub const OPTIONS: i32 = ptrace::O_EXITKILL
     | ptrace::O_TRACEEXEC
     | ptrace::O_TRACEFORK
     | ptrace::O_TRACECLONE

@@ -4,10 +4,11 @@ use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
 use crate::ids::OriginalPid;
-use crate::nursery::Nursery;
+use crate::nursery::{self, Nursery};
 use crate::program::Program;
 use crate::rebuild::Rebuild;
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
+use crate::state::seccomp::{self, SeccompV1};
 use crate::state::{
     descriptors, filesystem, ghosts, host, limits, memory, process, shared_memory, signals, thread, timers,
 };
@@ -201,8 +202,12 @@ fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result
     let BodyV1::Live(live) = &process.body else { return Ok(Vec::new()) };
     let bench = nursery.hole.bench();
     let leader = Stopped::assume(rebuild.pids[&process.pid]);
-    let tids = clone_threads(live, &leader, nursery, rebuild)?;
     let mut program = Program::new(&bench);
+    let filters = seccomp::common(live.threads.iter().map(|thread| &thread.seccomp));
+    suspend_seccomp(live, &leader)?;
+    seccomp::install(filters, &mut program);
+    program.run(&leader)?;
+    let tids = clone_threads(live, &leader, nursery, rebuild)?;
     signals::apply_actions(&live.signals, &mut program);
     program.run(&leader)?;
     make_timers(live, &leader, &mut program)?;
@@ -212,7 +217,7 @@ fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result
     set_oom_score(live, leader.tid(), rebuild);
     for (saved, &tid) in live.threads.iter().zip(&tids).rev() {
         let thread = Stopped::assume(tid);
-        thread::apply(saved, tid, &mut program)?;
+        thread::apply(saved, tid, filters.len(), &mut program)?;
         if tid == leader.tid() {
             let dumpable = [libc::PR_SET_DUMPABLE as u64, live.memory.dumpable];
             program.attempt("PR_SET_DUMPABLE", libc::SYS_prctl, &dumpable);
@@ -224,6 +229,15 @@ fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result
     }
     depart(live, &tids, nursery)?;
     Ok(tids)
+}
+
+/// The rest of the restore makes calls that the filters may deny; threads inherit the option.
+fn suspend_seccomp(live: &LiveV1, leader: &Stopped) -> Result<()> {
+    if live.threads.iter().all(|thread| thread.seccomp == SeccompV1::Off) {
+        return Ok(());
+    }
+    sys::ptrace::set_options(leader.tid(), nursery::OPTIONS | sys::ptrace::O_SUSPEND_SECCOMP)
+        .explain(|| format!("Could not restore the seccomp filters of process {}", leader.tid()))
 }
 
 fn clone_threads(

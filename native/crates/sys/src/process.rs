@@ -249,3 +249,14 @@ pub fn io_priority(tid: pid_t) -> Result<u32> {
     Errno::check(unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid) })
         .map(|value| value as u32)
 }
+
+/// Is a capability (capabilities(7)) effective for the calling thread?
+pub fn has_capability(capability: u32) -> bool {
+    const VERSION_3: u32 = 0x2008_0522;
+    let mut header = [VERSION_3, 0];
+    let mut data = [0u32; 6];
+    // SAFETY: header and data have the layout that version 3 prescribes.
+    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) };
+    let word = data[if capability < 32 { 0 } else { 3 }];
+    got == 0 && word & (1 << (capability % 32)) != 0
+}

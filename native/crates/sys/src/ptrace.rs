@@ -9,6 +9,8 @@ pub type Registers = libc::user_regs_struct;
 const PTRACE_PEEKSIGINFO: u32 = 0x4209;
 const PTRACE_GETSIGMASK: u32 = 0x420a;
 const PTRACE_SETSIGMASK: u32 = 0x420b;
+const PTRACE_SECCOMP_GET_FILTER: u32 = 0x420c;
+const PTRACE_SECCOMP_GET_METADATA: u32 = 0x420d;
 const PTRACE_GET_RSEQ_CONFIGURATION: u32 = 0x420f;
 const PTRACE_PEEKSIGINFO_SHARED: u32 = 1;
 const NT_X86_XSTATE: usize = 0x202;
@@ -17,6 +19,7 @@ pub const O_TRACESYSGOOD: i32 = libc::PTRACE_O_TRACESYSGOOD;
 pub const O_TRACECLONE: i32 = libc::PTRACE_O_TRACECLONE;
 pub const O_TRACEFORK: i32 = libc::PTRACE_O_TRACEFORK;
 pub const O_TRACEEXEC: i32 = libc::PTRACE_O_TRACEEXEC;
+pub const O_SUSPEND_SECCOMP: i32 = libc::PTRACE_O_SUSPEND_SECCOMP;
 pub const O_EXITKILL: i32 = libc::PTRACE_O_EXITKILL;
 pub const EVENT_CLONE: i32 = libc::PTRACE_EVENT_CLONE;
 pub const EVENT_FORK: i32 = libc::PTRACE_EVENT_FORK;
@@ -214,4 +217,29 @@ pub fn wait_for(pid: pid_t, patience: std::time::Duration) -> Result<Wait> {
         }
         polls += 1;
     }
+}
+
+/// The `index`th seccomp filter of a thread, oldest first, as `struct sock_filter` bytes; none beyond the last. Needs
+/// CAP_SYS_ADMIN.
+pub fn seccomp_filter(pid: pid_t, index: usize) -> Result<Option<Vec<u8>>> {
+    const INSTRUCTION: usize = 8;
+    let length = match request(PTRACE_SECCOMP_GET_FILTER, pid, index, 0) {
+        Err(Errno::ENOENT) => return Ok(None),
+        length => length? as usize,
+    };
+    let mut program = vec![0u8; length * INSTRUCTION];
+    request(PTRACE_SECCOMP_GET_FILTER, pid, index, program.as_mut_ptr() as usize)?;
+    Ok(Some(program))
+}
+
+/// The flags with which the `index`th filter was installed (kernel 4.16).
+pub fn seccomp_filter_flags(pid: pid_t, index: usize) -> Result<u64> {
+    let mut metadata = [index as u64, 0];
+    request(
+        PTRACE_SECCOMP_GET_METADATA,
+        pid,
+        std::mem::size_of_val(&metadata),
+        metadata.as_mut_ptr() as usize,
+    )?;
+    Ok(metadata[1])
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// RLIMIT_CPU (0) to RLIMIT_RTTIME (15).
 const COUNT: u32 = 16;
+const CAP_SYS_RESOURCE: u32 = 24;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitV1 {
@@ -55,7 +56,7 @@ pub fn apply(saved: &[LimitV1], pid: i32, program: &mut Program) -> Result<Vec<S
     let mut notes = Vec::new();
     for (resource, (saved, now)) in saved.iter().zip(&now).enumerate() {
         let mut want = *saved;
-        if saved.hard > now.hard && !may_raise() {
+        if saved.hard > now.hard && !sys::process::has_capability(CAP_SYS_RESOURCE) {
             want = LimitV1 { soft: saved.soft.min(now.hard), hard: now.hard };
             notes.push(format!("{} of process {pid} stays at {} (hard)", NAMES[resource], now.hard));
         }
@@ -66,10 +67,4 @@ pub fn apply(saved: &[LimitV1], pid: i32, program: &mut Program) -> Result<Vec<S
         }
     }
     Ok(notes)
-}
-
-fn may_raise() -> bool {
-    const CAP_SYS_RESOURCE: u64 = 24;
-    crate::procfs::Status::read("self")
-        .is_ok_and(|status| status.hex("CapEff") & (1 << CAP_SYS_RESOURCE) != 0)
 }

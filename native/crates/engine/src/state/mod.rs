@@ -11,6 +11,7 @@ pub mod memory;
 pub mod pages;
 pub mod process;
 pub mod scheduling;
+pub mod seccomp;
 pub mod shared_memory;
 pub mod signals;
 pub mod thread;

@@ -95,7 +95,7 @@ fn collect_live(
 ) -> Result<LiveV1> {
     let pid = process.pid;
     let what = || format!("Could not read the state of process {pid}");
-    refuse_unsupported(process, parent, status)?;
+    refuse_unsupported(process, parent)?;
     for thread in &process.threads {
         thread::abort_restartable_sequence(&thread.stopped)?;
     }
@@ -173,15 +173,8 @@ fn is_shared(a: i32, b: i32, kind: Kcmp) -> bool {
 }
 
 /// What cannot be captured is named before anything is asked of the process.
-fn refuse_unsupported(
-    process: &FrozenProcess,
-    parent: Option<&FrozenProcess>,
-    status: &Status,
-) -> Result<()> {
+fn refuse_unsupported(process: &FrozenProcess, parent: Option<&FrozenProcess>) -> Result<()> {
     let pid = process.pid;
-    if status.text("Seccomp") != "0" && !status.text("Seccomp").is_empty() {
-        return Err(refused(pid, "the seccomp filter", "stasis does not capture seccomp state yet"));
-    }
     if parent.is_some_and(|parent| is_shared(parent.pid, pid, Kcmp::Vm)) {
         return Err(refused(
             pid,

@@ -2,6 +2,7 @@
 
 use super::credentials::{self, CredentialsV1};
 use super::scheduling::{self, SchedulingV1};
+use super::seccomp::{self, SeccompV1};
 use super::signals;
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
@@ -33,6 +34,7 @@ pub struct ThreadV1 {
     pub timer_slack_ns: u64,
     pub credentials: CredentialsV1,
     pub scheduling: SchedulingV1,
+    pub seccomp: SeccompV1,
     /// Signals queued for this thread alone.
     pub pending: Vec<ByteBuf>,
 }
@@ -75,6 +77,7 @@ pub fn collect(pid: i32, inquiry: &mut Inquiry) -> Result<ThreadV1> {
         robust_list: sys::process::robust_list(tid).explain(what)?.0,
         rseq: rseq(tid)?,
         scheduling: scheduling::collect(tid)?,
+        seccomp: seccomp::collect(tid, &status)?,
         sigaltstack: ask_sigaltstack(inquiry)?,
         clear_child_tid: ask_pointer(inquiry, "PR_GET_TID_ADDRESS", PR_GET_TID_ADDRESS)?,
         pdeath_signal: ask_pointer(inquiry, "PR_GET_PDEATHSIG", libc::PR_GET_PDEATHSIG as u64)? as i32,
@@ -129,7 +132,7 @@ pub fn abort_restartable_sequence(thread: &Stopped) -> Result<()> {
 }
 
 /// Adds the calls that a thread makes for itself once its memory is in place. Credentials are last.
-pub fn apply(saved: &ThreadV1, current: i32, program: &mut Program) -> Result<()> {
+pub fn apply(saved: &ThreadV1, current: i32, common_filters: usize, program: &mut Program) -> Result<()> {
     let prctl = |program: &mut Program, name, args: &[u64]| program.call(name, libc::SYS_prctl, args);
     program.attempt("set_tid_address", libc::SYS_set_tid_address, &[saved.clear_child_tid]);
     if saved.robust_list != 0 {
@@ -143,6 +146,7 @@ pub fn apply(saved: &ThreadV1, current: i32, program: &mut Program) -> Result<()
         program.call("rseq", libc::SYS_rseq, &[rseq.pointer, rseq.size.into(), 0, rseq.signature.into()]);
     }
     scheduling::apply(&saved.scheduling, current, program)?;
+    seccomp::apply(&saved.seccomp, common_filters, program);
     credentials::apply(&saved.credentials, current, program)?;
     if saved.pdeath_signal != 0 {
         prctl(program, "PR_SET_PDEATHSIG", &[libc::PR_SET_PDEATHSIG as u64, saved.pdeath_signal as u64]);
