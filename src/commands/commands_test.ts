@@ -236,6 +236,14 @@ Deno.test("snapshot wants an application or a process, and a folder that is not 
   strictEqual((await stasis(["snapshot", "web", "--pid", "1"])).exit, 2);
   strictEqual((await stasis(["snapshot", "--pid", "x"])).exit, 2);
   strictEqual((await stasis(["snapshot", "web", "--out", "/usr"])).exit, 2);
+  strictEqual((await stasis(["snapshot", "web", "--out", "/nowhere/x"])).exit, 2);
+});
+
+Deno.test("a snapshot of what has ended says so", async () => {
+  const ended: Application = { ...WEB, state: "exited", code: 0 };
+  const { fault } = await stasis(["snapshot", "web"], { ps: { apps: [ended] } });
+  strictEqual(fault?.exit, 10);
+  strictEqual(fault?.causes?.join(), "it has ended: exit code 0");
 });
 
 const INSPECTED = { label: { name: "web", aid: "aa0000000000" } };

@@ -1,9 +1,11 @@
+import { dirname } from "node:path";
 import { type CommandUnknownOpts, InvalidArgumentError } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
 import type { Label, SnapshotTaken, Target } from "../../ffi/messages.ts";
 import { makePrivateFolder, storeOf } from "../catalog/home.ts";
 import { newId } from "../catalog/names.ts";
 import type { Open, Session } from "../session.ts";
+import { formatEnding } from "../ui/ending.ts";
 import { describeTaken } from "../ui/snapshots.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 
@@ -44,7 +46,13 @@ async function subjectOf(session: Session, app?: string, pid?: number): Promise<
     });
   }
   if (pid !== undefined) return { target: { pid }, title: `process ${pid}` };
-  const { aid, name } = await session.application(app ?? "");
+  const application = await session.application(app ?? "");
+  const { aid, name } = application;
+  if (application.state !== "running") {
+    throw StasisError.of("no_target", `Could not take a snapshot of "${name}"`, {
+      causes: [application.state === "lost" ? "it is lost" : `it has ended: ${formatEnding(application)}`],
+    });
+  }
   return { target: { aid }, title: `"${name}"`, name, aid };
 }
 
@@ -57,12 +65,16 @@ function placeFor(session: Session, id: string, out?: string): string {
   }
   const folder = session.absolute(out);
   if (exists(folder)) {
-    throw StasisError.of("usage", `Could not make the folder "${out}"`, {
-      causes: ["there is something by that name already"],
-      hint: "Give --out a folder that is not there yet",
-    });
+    throw unusable(out, "there is something by that name already", "Name a folder that is not there yet");
+  }
+  if (!exists(dirname(folder))) {
+    throw unusable(out, `there is no folder ${dirname(folder)}`, "Make that folder first");
   }
   return folder;
+}
+
+function unusable(out: string, cause: string, hint: string): StasisError {
+  return StasisError.of("usage", `Could not put the snapshot into "${out}"`, { causes: [cause], hint });
 }
 
 function labelOf({ name, aid }: Subject, id: string, tags: string[]): Label {
