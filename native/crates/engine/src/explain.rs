@@ -1,5 +1,6 @@
 //! From a kernel's reason to an error that a person can act on.
 
+use crate::store;
 use abi::{Code, Fault};
 use sys::Errno;
 
@@ -34,15 +35,7 @@ impl<T> Explain<T> for tracee::Result<T> {
 
 impl<T> Explain<T> for std::result::Result<T, image::Error> {
     fn explain(self, message: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|error| {
-            let code = match &error {
-                image::Error::Damaged { .. } => Code::ImageDamaged,
-                image::Error::TooNew { .. } => Code::ImageTooNew,
-                image::Error::NotASnapshot { .. } => Code::NoTarget,
-                _ => Code::Other,
-            };
-            Fault::new(code, message()).because(error)
-        })
+        self.map_err(|error| store::fault(message(), &error))
     }
 }
 

@@ -253,7 +253,8 @@ mod tests {
     fn own_process_is_readable() {
         let me = std::process::id();
         assert!(mappings(me as i32).unwrap().iter().any(|map| map.name == b"[stack]" && map.has(b"gd")));
-        assert_eq!(stat(&me.to_string()).unwrap().state, 'R');
+        // The test runs on a thread of its own while the first one may sleep.
+        assert!(matches!(stat(&me.to_string()).unwrap().state, 'R' | 'S'));
         assert_eq!(Status::read(&me.to_string()).unwrap().innermost("NSpid"), me as i32);
     }
 }
