@@ -1,6 +1,6 @@
 //! From a request to the operation that answers it.
 
-use crate::{capsules, doctor, restore, snapshot, store};
+use crate::{capsules, doctor, inspect, restore, snapshot, store};
 use abi::{Code, Control, Fault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +33,7 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         "ps" => answer(request, control, capsules::ps),
         "remove" => answer(request, control, capsules::remove),
         "list" => answer(request, control, store::list),
+        "inspect" => answer(request, control, inspect::describe),
         "verify" => answer(request, control, store::verify),
         _ => Err(unknown(op)),
     }

@@ -13,6 +13,7 @@ mod family;
 mod freeze;
 mod ids;
 mod inquiry;
+mod inspect;
 mod nursery;
 mod procfs;
 mod program;

@@ -107,7 +107,7 @@ fn describe(dir: &Path) -> Result<Listed, Fault> {
 }
 
 /// The command's own words about the snapshot: JSON text, kept verbatim.
-fn label(reader: &mut SnapshotReader) -> Result<Value, Fault> {
+pub fn label(reader: &mut SnapshotReader) -> Result<Value, Fault> {
     const MESSAGE: &str = "Could not read section \"label\"";
     let section = reader.section("label").map_err(|error| fault(MESSAGE, &error))?;
     let section =

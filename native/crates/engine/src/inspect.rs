@@ -1,0 +1,157 @@
+//! What a snapshot holds, in words for a person.
+
+mod wording;
+
+use crate::chain::Chain;
+use crate::explain::{Explain, Result};
+use crate::ids::DescriptionId;
+use crate::state::descriptors::{DescriptionV1, DescriptorV1};
+use crate::state::host::HostV1;
+use crate::state::process::{BodyV1, LiveV1, ProcessV1};
+use crate::store;
+use abi::Control;
+use abi::request::Inspect;
+use image::SnapshotReader;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::HashMap;
+
+#[derive(Debug, Serialize)]
+pub struct Inspection {
+    format: u32,
+    label: Value,
+    host: Host,
+    processes: Vec<Process>,
+    sections: Vec<Section>,
+    /// Of the manifest and all packs.
+    bytes: u64,
+}
+
+/// The host that the snapshot was taken on.
+#[derive(Debug, Serialize)]
+struct Host {
+    kernel: String,
+    machine: String,
+    boot_id: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Process {
+    pid: i32,
+    /// 0 when the parent is not of the chain.
+    ppid: i32,
+    pgid: i32,
+    sid: i32,
+    comm: String,
+    /// Empty for a process that has ended and was not waited for.
+    exe: String,
+    cwd: String,
+    threads: usize,
+    vmas: usize,
+    /// Of page data that is this process's own.
+    bytes: u64,
+    descriptors: Vec<Descriptor>,
+}
+
+#[derive(Debug, Serialize)]
+struct Descriptor {
+    fd: i32,
+    kind: String,
+    detail: String,
+    flags: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Section {
+    kind: String,
+    version: u16,
+    bytes: u64,
+}
+
+/// Describes one snapshot. Page data is not read.
+pub fn describe(request: Inspect, control: &Control) -> Result<Inspection> {
+    control.proceed()?;
+    let what = || format!("Could not read the snapshot \"{}\"", request.dir.display());
+    let mut reader = SnapshotReader::open(&request.dir, None).explain(what)?;
+    let label = store::label(&mut reader)?;
+    let chain = Chain::read(&mut reader)?;
+    let section =
+        |(kind, version, bytes): (&str, u16, u64)| Section { kind: kind.to_owned(), version, bytes };
+    Ok(Inspection {
+        format: image::FORMAT_VERSION,
+        label,
+        sections: reader.sections().map(section).collect(),
+        bytes: reader.total_bytes(),
+        processes: processes(&chain),
+        host: host(chain.host),
+    })
+}
+
+fn host(host: HostV1) -> Host {
+    Host { kernel: host.release, machine: host.machine, boot_id: host.boot_id }
+}
+
+fn processes(chain: &Chain) -> Vec<Process> {
+    let descriptions: HashMap<_, _> =
+        chain.descriptions.iter().map(|description| (description.id, description)).collect();
+    chain.processes.iter().map(|process| describe_process(process, chain, &descriptions)).collect()
+}
+
+type Descriptions<'a> = HashMap<DescriptionId, &'a DescriptionV1>;
+
+fn describe_process(process: &ProcessV1, chain: &Chain, descriptions: &Descriptions) -> Process {
+    let live = live(process);
+    Process {
+        pid: process.pid.0,
+        ppid: process.parent.map_or(0, |parent| parent.0),
+        pgid: process.pgid.0,
+        sid: process.sid.0,
+        comm: process.comm.clone(),
+        exe: live.map_or_else(String::new, |live| live.executable.path().display().to_string()),
+        cwd: live.map_or_else(String::new, |live| String::from_utf8_lossy(&live.filesystem.cwd).into_owned()),
+        threads: live.map_or(0, |live| live.threads.len()),
+        vmas: live.map_or(0, |live| live.memory.mappings.len()),
+        bytes: live.map_or(0, |live| live.memory.pages.iter().map(|run| run.length).sum()),
+        descriptors: table(process, chain)
+            .iter()
+            .filter_map(|descriptor| describe_descriptor(descriptor, descriptions))
+            .collect(),
+    }
+}
+
+fn live(process: &ProcessV1) -> Option<&LiveV1> {
+    match &process.body {
+        BodyV1::Live(live) => Some(live),
+        BodyV1::Zombie { .. } => None,
+    }
+}
+
+/// A process's descriptors, which may be its parent's. Parents come before children, so this ends, even for an
+/// image that claims otherwise.
+fn table<'a>(process: &'a ProcessV1, chain: &'a Chain) -> &'a [DescriptorV1] {
+    let mut current = process;
+    for _ in 0..chain.processes.len() {
+        match live(current) {
+            Some(live) if !live.shares_files => return &live.descriptors,
+            None => return &[],
+            Some(_) => {}
+        }
+        let parent = chain.processes.iter().find(|other| Some(other.pid) == current.parent);
+        match parent {
+            Some(parent) => current = parent,
+            None => return &[],
+        }
+    }
+    &[]
+}
+
+fn describe_descriptor(descriptor: &DescriptorV1, descriptions: &Descriptions) -> Option<Descriptor> {
+    let description = descriptions.get(&descriptor.description)?;
+    let (kind, detail) = wording::kind(&description.kind);
+    Some(Descriptor {
+        fd: descriptor.fd,
+        kind,
+        detail,
+        flags: wording::flags(description.flags, descriptor.close_on_exec),
+    })
+}
