@@ -121,8 +121,8 @@ pub enum Request {
         guarded: bool,
     },
     Detach,
-    /// Makes a process that waits to be released. Descriptors: the executable that it becomes then. Answered by
-    /// [`Reply::Spawned`].
+    /// Makes a process that waits to be released. Descriptors: the executable that it becomes then, and perhaps one
+    /// that this gets as its number 3. Answered by [`Reply::Spawned`].
     Spawn {
         set_tid: Option<i32>,
     },

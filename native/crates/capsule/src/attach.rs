@@ -14,6 +14,7 @@ use abi::{Code, Control, Fault};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 use sys::Errno;
+use sys::lifecycle::Exit;
 use sys::poll::{Interest, poll};
 
 /// Relays the caller's standard streams to the application's terminal, if it has one, until its root process has
@@ -76,7 +77,7 @@ pub fn relay_and_leave(
 }
 
 /// The same for a process that is known by its pid on the host. One that no capsule holds has no terminal of ours
-/// and does not tell us how it ended.
+/// and tells how it ended only if it is a child of this process.
 ///
 /// # Errors
 /// As [`attach`].
@@ -92,7 +93,12 @@ pub fn attach_pid(home: &Home, pid: i32, control: &Control) -> Result<Option<End
         control.proceed()?;
         let ended = poll(&[(handle.as_fd(), Interest::Readable)], Some(Duration::from_millis(50)));
         if ended.is_ok_and(|ended| ended[0]) {
-            return Ok(None);
+            // Known for a child of this process, as a tree is that it has just restored.
+            return Ok(match sys::lifecycle::reap_child(pid) {
+                Ok(Exit::Code(code)) => Some(Ending::Code(code)),
+                Ok(Exit::Signal(signal)) => Some(Ending::Signal(signal)),
+                Err(_) => None,
+            });
         }
     }
 }

@@ -141,14 +141,20 @@ impl Building {
     }
 
     /// Makes a process, a child of the helper, with every signal at its default and unblocked, `/dev/null` as its
-    /// standard streams, no other descriptor, and (in a user namespace, too) all the helper's capabilities after the
+    /// standard streams, `inherited` as descriptor 3 and no other, and (in a user namespace, too) all the helper's capabilities after the
     /// execution as well. It is in the helper's session and process group.
     ///
     /// # Errors
     /// [`Code::RestoreFailed`] when `set_tid` is taken or cannot be had.
-    pub fn spawn_blank(&mut self, executable: impl AsFd, set_tid: Option<i32>) -> Result<Blank, Fault> {
+    pub fn spawn_blank(
+        &mut self,
+        executable: impl AsFd,
+        inherited: Option<BorrowedFd<'_>>,
+        set_tid: Option<i32>,
+    ) -> Result<Blank, Fault> {
         let request = Request::Spawn { set_tid };
-        let answer = self.link().and_then(|link| link.ask(&request, &[executable.as_fd()]));
+        let given: Vec<_> = [executable.as_fd()].into_iter().chain(inherited).collect();
+        let answer = self.link().and_then(|link| link.ask(&request, &given));
         match answer {
             Ok((Reply::Spawned { pid }, descriptors)) => {
                 blank(pid, descriptors).map_err(|error| self.fault(error))

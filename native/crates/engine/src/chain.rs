@@ -1,6 +1,7 @@
 //! Everything that a snapshot says of its applications, section by section (docs/image_format.md).
 
 use crate::explain::{Explain, Result};
+use crate::state::capsule::CapsuleV1;
 use crate::state::descriptors::{DescriptionV1, pipe::PipeV1};
 use crate::state::ghosts::GhostV1;
 use crate::state::host::HostV1;
@@ -15,6 +16,8 @@ use serde::de::DeserializeOwned;
 #[derive(Debug)]
 pub struct Chain {
     pub host: HostV1,
+    /// None for a process tree that stasis did not start.
+    pub capsule: Option<CapsuleV1>,
     /// Parents before children.
     pub processes: Vec<ProcessV1>,
     pub descriptions: Vec<DescriptionV1>,
@@ -28,6 +31,7 @@ const VERSION: u16 = 1;
 impl Chain {
     pub fn write(&self, writer: &mut SnapshotWriter) -> Result<()> {
         put(writer, "host", &self.host)?;
+        put(writer, "capsule", &self.capsule)?;
         put(writer, "processes", &self.processes)?;
         put(writer, "descriptions", &self.descriptions)?;
         put(writer, "pipes", &self.pipes)?;
@@ -38,6 +42,7 @@ impl Chain {
     pub fn read(reader: &mut SnapshotReader) -> Result<Self> {
         Ok(Self {
             host: get(reader, "host")?,
+            capsule: get(reader, "capsule")?,
             processes: get(reader, "processes")?,
             descriptions: get(reader, "descriptions")?,
             pipes: get(reader, "pipes")?,

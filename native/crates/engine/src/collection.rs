@@ -9,6 +9,8 @@ pub struct Collection {
     pub ghosts: ghosts::Collector,
     pub registry: descriptors::Registry,
     pub pipes: pipe::Collector,
+    /// Device and inode of the log of the capsule that the application is in.
+    pub log: Option<(u64, u64)>,
     /// Things that the user should know, though nothing is lost.
     pub notes: Vec<String>,
 }

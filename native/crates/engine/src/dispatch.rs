@@ -22,7 +22,10 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
     let op = op.as_ref().and_then(Value::as_str).unwrap_or_default();
     match op {
         "snapshot" => answer(request, control, snapshot::take),
-        "restore" => answer(request, control, restore::bring_back),
+        "restore" => {
+            answer(request, control, |request, control| restore::bring_back(request, programs.init, control))
+        }
+        "inspect" => answer(request, control, inspect::describe),
         "doctor" => answer(request, control, doctor::examine),
         "run" => answer(request, control, |request, _| capsules::run(request, programs.init)),
         "attach" => answer(request, control, capsules::attach),
@@ -33,7 +36,6 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         "ps" => answer(request, control, capsules::ps),
         "remove" => answer(request, control, capsules::remove),
         "list" => answer(request, control, store::list),
-        "inspect" => answer(request, control, inspect::describe),
         "verify" => answer(request, control, store::verify),
         _ => Err(unknown(op)),
     }

@@ -9,6 +9,7 @@ use crate::program::Program;
 use crate::state::host::VdsoV1;
 use crate::stub::Hole;
 use abi::{Code, Fault};
+use capsule::{Aid, Building};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -28,11 +29,20 @@ const TASK_SIZE: u64 = 0x7fff_ffff_f000;
 /// What the executable gets besides the standard streams.
 const INHERITED: i32 = 3;
 
+/// Whose children blank processes are.
+pub enum Cradle {
+    /// This command's, in the namespaces that it is in.
+    Caller,
+    /// The helper's of a new capsule.
+    Capsule(Box<Building>),
+}
+
 pub struct Nursery {
     pub hole: Hole,
     pub delivery: Delivery,
     /// Names and sizes of the parked vDSO mappings, in the order in which they are parked.
     pub vdso: VdsoV1,
+    cradle: Cradle,
     executable: File,
     theirs: OwnedFd,
     /// Every process made here that has not been released or reaped.
@@ -41,7 +51,7 @@ pub struct Nursery {
 
 impl Nursery {
     /// `first_free` is a descriptor number above all that the application uses.
-    pub fn new(hole: Hole, vdso: VdsoV1, first_free: i32) -> Result<Self> {
+    pub fn new(cradle: Cradle, hole: Hole, vdso: VdsoV1, first_free: i32) -> Result<Self> {
         let (ours, theirs) =
             sys::files::datagram_pair().explain(|| "Could not make a socket for the restore".to_owned())?;
         let executable = hole.executable()?;
@@ -49,14 +59,27 @@ impl Nursery {
             hole,
             delivery: Delivery { ours, theirs: first_free },
             vdso,
+            cradle,
             executable,
             theirs,
             born: BTreeSet::new(),
         })
     }
 
-    /// Makes a blank child of this command.
+    /// Makes a blank process under the given id. Returns its id as this command sees it.
     pub fn spawn(&mut self, pid: OriginalPid) -> Result<i32> {
+        if let Cradle::Capsule(building) = &mut self.cradle {
+            let blank = building.spawn_blank(&self.executable, Some(self.theirs.as_fd()), Some(pid.0))?;
+            let child = blank.host_pid;
+            self.attach(child, || {
+                blank.release().map(drop).explain(|| format!("Could not start process {pid}"))
+            })?;
+            return Ok(child);
+        }
+        self.spawn_child(pid)
+    }
+
+    fn spawn_child(&mut self, pid: OriginalPid) -> Result<i32> {
         let what = || format!("Could not create process {pid}");
         let (reader, writer) = sys::files::pipe(0).explain(what)?;
         let blank = Blank {
@@ -66,13 +89,12 @@ impl Nursery {
             keep: self.theirs.as_raw_fd(),
         };
         let child = spawn_blank(&blank).map_err(|errno| spawn_failed(pid, errno))?;
-        self.born.insert(child);
         self.attach(child, || sys::files::write_all(writer.as_fd(), &[1]).explain(what))?;
         Ok(child)
     }
 
     /// Attaches to a child that waits for its start signal, gives that, and empties the process.
-    pub fn attach(&mut self, child: i32, go: impl FnOnce() -> Result<()>) -> Result<()> {
+    fn attach(&mut self, child: i32, go: impl FnOnce() -> Result<()>) -> Result<()> {
         let what = || format!("Could not prepare process {child}");
         self.born.insert(child);
         ptrace::seize(child, OPTIONS).explain(what)?;
@@ -148,8 +170,13 @@ impl Nursery {
         self.born.remove(&pid);
     }
 
-    /// Gives all processes their freedom: from here on they live without this command.
-    pub fn release(mut self, threads: impl Iterator<Item = i32>) -> Result<()> {
+    /// Gives all processes their freedom: from here on they live without this command. A capsule is complete with that;
+    /// its application's id is returned. `attached`: the caller goes on to attach to it.
+    pub fn release(mut self, threads: impl Iterator<Item = i32>, attached: bool) -> Result<Option<Aid>> {
+        let aid = match std::mem::replace(&mut self.cradle, Cradle::Caller) {
+            Cradle::Capsule(building) => Some(building.commit(attached)?),
+            Cradle::Caller => None,
+        };
         let threads: Vec<i32> = threads.collect();
         for &tid in &threads {
             ptrace::set_options(tid, 0).explain(|| format!("Could not release thread {tid}"))?;
@@ -158,7 +185,7 @@ impl Nursery {
         for tid in threads {
             Stopped::assume(tid).detach(0).explain(|| format!("Could not release thread {tid}"))?;
         }
-        Ok(())
+        Ok(aid)
     }
 }
 

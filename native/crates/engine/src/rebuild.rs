@@ -26,6 +26,8 @@ pub struct Rebuild {
     pub shared_memory: HashMap<SharedMemoryId, File>,
     pub ghosts: ghosts::Names,
     pub descriptions: HashMap<DescriptionId, OwnedFd>,
+    /// Where the application's output goes that its capsule's log had.
+    pub output: Option<OwnedFd>,
     pub notes: Vec<String>,
 }
 

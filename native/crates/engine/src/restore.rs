@@ -4,25 +4,32 @@ use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
 use crate::ids::OriginalPid;
-use crate::nursery::{self, Nursery};
+use crate::nursery::{self, Cradle, Nursery};
 use crate::program::Program;
 use crate::rebuild::Rebuild;
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
 use crate::state::seccomp::{self, SeccompV1};
 use crate::state::{
-    descriptors, filesystem, ghosts, host, limits, memory, process, shared_memory, signals, thread, timers,
+    capsule, descriptors, filesystem, ghosts, host, limits, memory, process, shared_memory, signals, thread,
+    timers,
 };
 use crate::stub::Hole;
+use ::capsule::{Aid, ClockOffsets};
 use abi::request::Restore;
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotReader;
 use serde::Serialize;
 use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use tracee::Stopped;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aid: Option<Aid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     pub pid: i32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -30,10 +37,10 @@ pub struct Report {
 
 const NOTHING_LEFT: &str = "Nothing was left behind";
 
-pub fn bring_back(request: Restore, control: &Control) -> Result<Report> {
+pub fn bring_back(request: Restore, init: &[u8], control: &Control) -> Result<Report> {
     let (reader, chain) =
         check(&request, control).map_err(|fault| fault.aftermath("No process was created"))?;
-    rebuild(request, reader, chain, control).map_err(|mut fault| {
+    rebuild(request, reader, chain, init, control).map_err(|mut fault| {
         if !matches!(fault.code, Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks) {
             fault.code = Code::RestoreFailed;
         }
@@ -73,18 +80,29 @@ fn check(request: &Restore, control: &Control) -> Result<(SnapshotReader, Chain)
     Ok((reader, chain))
 }
 
-fn rebuild(request: Restore, reader: SnapshotReader, chain: Chain, control: &Control) -> Result<Report> {
+fn rebuild(
+    request: Restore,
+    reader: SnapshotReader,
+    chain: Chain,
+    init: &[u8],
+    control: &Control,
+) -> Result<Report> {
     control.phase(Phase::Building, chain.processes.len() as u64, Unit::Processes);
     sys::process::unshare_files().explain(|| "Could not give the restore its own descriptors".to_owned())?;
-    enter_time_namespace(&chain)?;
     let image = Rc::new(chain);
-    let mut nursery =
-        Nursery::new(find_hole(&image)?, image.host.vdso.clone(), first_free_descriptor(&image))?;
+    let place = Place::prepare(&request, &image, init)?;
+    let mut nursery = Nursery::new(
+        place.cradle,
+        find_hole(&image)?,
+        image.host.vdso.clone(),
+        first_free_descriptor(&image),
+    )?;
     let pids = grow(&image, &mut nursery)?;
     let mut rebuild = Rebuild {
         image: Rc::clone(&image),
         reader,
-        root: Vec::new(),
+        root: place.root,
+        output: place.output,
         moved: request.files,
         pids,
         shared_memory: HashMap::new(),
@@ -112,8 +130,46 @@ fn rebuild(request: Restore, reader: SnapshotReader, chain: Chain, control: &Con
         threads.extend(wake(process, &nursery, &mut rebuild)?);
     }
     let root = rebuild.pids[&image.processes[0].pid];
-    nursery.release(threads.into_iter())?;
-    Ok(Report { pid: root, notes: rebuild.notes })
+    let aid = nursery.release(threads.into_iter(), !request.detach)?;
+    let name = image.capsule.as_ref().map(|capsule| request.name.unwrap_or_else(|| capsule.name.clone()));
+    Ok(Report { aid, name, pid: root, notes: rebuild.notes })
+}
+
+/// Where the application comes back: in the caller's namespaces, or in a capsule of its own.
+struct Place {
+    cradle: Cradle,
+    /// What leads to the application's file system.
+    root: Vec<u8>,
+    output: Option<OwnedFd>,
+}
+
+impl Place {
+    fn prepare(request: &Restore, chain: &Chain, init: &[u8]) -> Result<Self> {
+        let output = || "Could not find where the application's output goes".to_owned();
+        let Some(saved) = &chain.capsule else {
+            enter_time_namespace(chain)?;
+            return Ok(Self { cradle: Cradle::Caller, root: Vec::new(), output: None });
+        };
+        let offsets = clock_offsets(chain)?;
+        let building = capsule::build(saved, request.name.as_deref(), Some(offsets), &request.home, init)?;
+        let root = format!("/proc/{}/root", building.init()).into_bytes();
+        let log = if request.detach {
+            building.log()?.into()
+        } else {
+            std::io::stdout().as_fd().try_clone_to_owned().explain(output)?
+        };
+        Ok(Self { cradle: Cradle::Capsule(Box::new(building)), root, output: Some(log) })
+    }
+}
+
+/// Offsets that let the application's clocks go on from where they were.
+fn clock_offsets(chain: &Chain) -> Result<ClockOffsets> {
+    let now = host::collect(sys::process::gettid())?;
+    let (monotonic, boottime) = host::clock_offsets("self");
+    Ok(ClockOffsets {
+        monotonic_ns: chain.host.monotonic_ns - (now.monotonic_ns - monotonic),
+        boottime_ns: chain.host.boottime_ns - (now.boottime_ns - boottime),
+    })
 }
 
 /// Clocks that must not jump go on in a time namespace of the application's own. On the same boot they have not
@@ -121,19 +177,16 @@ fn rebuild(request: Restore, reader: SnapshotReader, chain: Chain, control: &Con
 fn enter_time_namespace(chain: &Chain) -> Result<()> {
     let what = || "Could not set the application's clocks".to_owned();
     let tid = sys::process::gettid();
-    let now = host::collect(tid)?;
-    let (monotonic, boottime) = host::clock_offsets("self");
     match sys::process::unshare_time() {
         Ok(()) => {}
-        Err(_) if now.boot_id == chain.host.boot_id => return Ok(()),
+        Err(_) if host::boot_id() == chain.host.boot_id => return Ok(()),
         Err(errno) => return Err(errno).explain(what),
     }
-    let line = |clock: &str, saved: i64, now: i64, offset: i64| {
-        let offset = saved - (now - offset);
+    let offsets = clock_offsets(chain)?;
+    let line = |clock: &str, offset: i64| {
         format!("{clock} {} {}\n", offset.div_euclid(1_000_000_000), offset.rem_euclid(1_000_000_000))
     };
-    let text = line("monotonic", chain.host.monotonic_ns, now.monotonic_ns, monotonic)
-        + &line("boottime", chain.host.boottime_ns, now.boottime_ns, boottime);
+    let text = line("monotonic", offsets.monotonic_ns) + &line("boottime", offsets.boottime_ns);
     std::fs::write(format!("/proc/{tid}/timens_offsets"), text).explain(what)
 }
 

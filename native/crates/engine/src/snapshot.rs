@@ -4,6 +4,7 @@ use crate::chain::Chain;
 use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::freeze::FrozenTree;
+use crate::state::capsule::{self, CapsuleV1};
 use crate::state::host;
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
@@ -13,6 +14,7 @@ use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotWriter;
 use serde::Serialize;
 use serde_json::Value;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -32,13 +34,14 @@ const UNHARMED: &str = "The application runs on unharmed, and no snapshot was ke
 
 pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
     let start = Instant::now();
+    let subject = Subject::find(&request).map_err(|fault| fault.aftermath("No process was touched"))?;
     let mut writer = SnapshotWriter::create(&request.out)
         .explain(|| format!("Could not create the snapshot {}", request.out.display()))
         .map_err(|fault| fault.aftermath("The application was not touched"))?;
     let stopped = Instant::now();
     control.phase(Phase::Stopping, 0, Unit::None);
-    let tree = freeze(&request.target).map_err(|fault| fault.aftermath(UNHARMED))?;
-    let outcome = capture(&tree, &mut writer, control);
+    let tree = subject.freeze().map_err(|fault| fault.aftermath(UNHARMED))?;
+    let outcome = capture(&subject, &tree, &mut writer, control);
     let (chain, notes) = outcome.map_err(|fault| fault.aftermath(UNHARMED))?;
     let seal = |writer: SnapshotWriter| seal(writer, &chain, &request.label, control);
     let (pause, bytes) = if request.stop {
@@ -73,28 +76,73 @@ fn report(
     }
 }
 
-fn freeze(targets: &[Target]) -> Result<FrozenTree> {
-    let roots: Vec<i32> = targets
-        .iter()
-        .filter_map(|target| match target {
-            Target::Pid(pid) => Some(*pid),
-            Target::Aid(_) => None,
-        })
-        .collect();
-    if roots.is_empty() {
-        return Err(Fault::new(Code::Usage, "Could not take a snapshot").because("no process was named"));
+/// What a chain consists of: one application of ours, or process trees.
+enum Subject {
+    Capsule(Box<capsule::Source>),
+    Trees(Vec<i32>),
+}
+
+impl Subject {
+    fn find(request: &Snapshot) -> Result<Self> {
+        let nothing = || Fault::new(Code::Usage, "Could not take a snapshot").because("no process was named");
+        let mut capsules = Vec::new();
+        let mut pids = Vec::new();
+        for target in &request.target {
+            match (capsule::find(&request.home, target)?, target) {
+                (Some(source), _) => capsules.push(source),
+                (None, Target::Pid(pid)) => pids.push(*pid),
+                (None, Target::Aid(_)) => return Err(nothing()),
+            }
+        }
+        let several = capsules.len() > 1 || (!capsules.is_empty() && !pids.is_empty());
+        if several {
+            return Err(Fault::new(Code::Refused, "Could not take one snapshot of several applications")
+                .because("a chain is one application, or process trees that stasis did not start")
+                .hint("Take a snapshot of each"));
+        }
+        match capsules.pop() {
+            Some(source) => Ok(Self::Capsule(Box::new(source))),
+            None if pids.is_empty() => Err(nothing()),
+            None => Ok(Self::Trees(pids)),
+        }
     }
-    FrozenTree::freeze(&roots)
+
+    fn freeze(&self) -> Result<FrozenTree> {
+        match self {
+            Self::Capsule(source) => FrozenTree::freeze_below(source.init),
+            Self::Trees(roots) => FrozenTree::freeze(roots),
+        }
+    }
+
+    /// What collecting needs to know of it beforehand.
+    fn collection(&self) -> Collection {
+        let mut collection = Collection::default();
+        if let Self::Capsule(source) = self {
+            collection.log = std::fs::metadata(&source.log).ok().map(|meta| (meta.dev(), meta.ino()));
+        }
+        collection
+    }
+
+    fn capsule(&self) -> Option<CapsuleV1> {
+        match self {
+            Self::Capsule(source) => Some(source.saved.clone()),
+            Self::Trees(_) => None,
+        }
+    }
 }
 
 /// Collects everything of the frozen tree: state first, so that a refusal comes before pages are copied.
 fn capture(
+    subject: &Subject,
     tree: &FrozenTree,
     writer: &mut SnapshotWriter,
     control: &Control,
 ) -> Result<(Chain, Vec<String>)> {
     control.phase(Phase::Collecting, tree.processes.len() as u64, Unit::Processes);
-    let mut collection = Collection::default();
+    if tree.processes.is_empty() {
+        return Err(Fault::new(Code::NoTarget, "Could not take a snapshot").because("no process is left"));
+    }
+    let mut collection = subject.collection();
     let mut processes = Vec::with_capacity(tree.processes.len());
     for frozen in &tree.processes {
         processes.push(process::collect(frozen, tree, &mut collection)?);
@@ -104,6 +152,7 @@ fn capture(
     copy_pages(tree, &mut processes, &mut collection, writer, control)?;
     let chain = Chain {
         host,
+        capsule: subject.capsule(),
         processes,
         descriptions: collection.registry.descriptions,
         pipes: collection.pipes.pipes,

@@ -118,8 +118,12 @@ fn detach(keeper: &mut Keeper, id: u64) -> Reply {
 }
 
 fn spawn(given: &[OwnedFd], set_tid: Option<i32>) -> Result<Answer, Failure> {
-    let [executable] = given else { return Err(misunderstood()) };
-    let blank = blank::spawn(executable, set_tid)?;
+    let (executable, inherited) = match given {
+        [executable] => (executable, None),
+        [executable, inherited] => (executable, Some(inherited)),
+        _ => return Err(misunderstood()),
+    };
+    let blank = blank::spawn(executable, inherited, set_tid)?;
     Ok((Reply::Spawned { pid: blank.pid }, vec![blank.pidfd, blank.go.into()]))
 }
 

@@ -41,7 +41,7 @@ fn executes(blank: &Blank) -> bool {
 fn a_blank_waits_under_its_pid_until_it_is_released() {
     let place = Place::new();
     let mut building = build(&place);
-    let blank = building.spawn_blank(endless(), Some(4711)).unwrap();
+    let blank = building.spawn_blank(endless(), None, Some(4711)).unwrap();
     assert_eq!(blank.pid, 4711);
     assert!(status_line(blank.host_pid, "NSpid").ends_with("\t4711"));
     assert!(!executes(&blank));
@@ -66,7 +66,7 @@ fn a_blank_waits_under_its_pid_until_it_is_released() {
 fn the_clocks_of_a_restored_application_stand_where_they_were_told_to() {
     let place = Place::new();
     let mut building = build(&place);
-    let blank = building.spawn_blank(endless(), None).unwrap();
+    let blank = building.spawn_blank(endless(), None, None).unwrap();
     let offsets = fs::read_to_string(format!("/proc/{}/timens_offsets", blank.host_pid)).unwrap();
     let words: Vec<&str> = offsets.split_whitespace().collect();
     assert_eq!(words, ["monotonic", "7200", "1", "boottime", "86400", "0"]);
@@ -76,8 +76,8 @@ fn the_clocks_of_a_restored_application_stand_where_they_were_told_to() {
 fn a_restore_that_is_given_up_leaves_nothing() {
     let place = Place::new();
     let mut building = build(&place);
-    let waiting = building.spawn_blank(endless(), None).unwrap();
-    let released = building.spawn_blank(endless(), None).unwrap();
+    let waiting = building.spawn_blank(endless(), None, None).unwrap();
+    let released = building.spawn_blank(endless(), None, None).unwrap();
     let pids = [waiting.host_pid, released.host_pid, building.init()];
     released.release().unwrap();
     drop(building);
@@ -91,7 +91,7 @@ fn a_restore_that_is_given_up_leaves_nothing() {
 fn a_blank_ends_when_nobody_can_release_it_any_more() {
     let place = Place::new();
     let mut building = build(&place);
-    let blank = building.spawn_blank(endless(), None).unwrap();
+    let blank = building.spawn_blank(endless(), None, None).unwrap();
     let pid = blank.host_pid;
     drop(blank);
     place.until(|| status_line(pid, "State").is_empty());
@@ -101,8 +101,8 @@ fn a_blank_ends_when_nobody_can_release_it_any_more() {
 fn a_pid_that_is_taken_is_refused_by_name() {
     let place = Place::new();
     let mut building = build(&place);
-    let _first = building.spawn_blank(endless(), Some(77)).unwrap();
-    let refused = building.spawn_blank(endless(), Some(77)).unwrap_err();
+    let _first = building.spawn_blank(endless(), None, Some(77)).unwrap();
+    let refused = building.spawn_blank(endless(), None, Some(77)).unwrap_err();
     assert_eq!(refused.code, Code::RestoreFailed);
     assert!(refused.causes.iter().any(|cause| cause.contains("pid 77")), "{refused}");
 }
@@ -114,7 +114,7 @@ fn a_deposited_descriptor_comes_back_from_the_running_application() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     building.keep("a pipe", &writer).unwrap();
     drop(writer);
-    let blank = building.spawn_blank(endless(), None).unwrap();
+    let blank = building.spawn_blank(endless(), None, None).unwrap();
     building.adopt_root(Some(blank.pid), None).unwrap();
     blank.release().unwrap();
     let aid = building.commit(false).unwrap();
@@ -133,7 +133,7 @@ fn a_deposited_descriptor_comes_back_from_the_running_application() {
 fn an_application_whose_root_had_ended_before_keeps_that_exit_status() {
     let place = Place::new();
     let mut building = build(&place);
-    let blank = building.spawn_blank(endless(), None).unwrap();
+    let blank = building.spawn_blank(endless(), None, None).unwrap();
     building.adopt_root(None, Some(Ending::Code(3))).unwrap();
     blank.release().unwrap();
     let aid = building.commit(false).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::{Errno, Result};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 /// Where a [`fork`] returned.
@@ -59,6 +59,31 @@ pub fn execve(path: &CStr, argv: &[CString], env: &[CString]) -> Errno {
     Errno::last()
 }
 
+/// Executes an open file with an empty environment, `inherited` being its descriptor 3. Returns only the failure.
+pub fn execveat_with(file: BorrowedFd<'_>, inherited: Option<BorrowedFd<'_>>, argv: &[CString]) -> Errno {
+    let Some(inherited) = inherited else { return execveat(file, argv, &[]) };
+    // Out of the way of number 3 first, whatever number the file has now.
+    // SAFETY: F_DUPFD_CLOEXEC takes an integer; the new descriptor belongs to nobody else.
+    let file = unsafe {
+        match Errno::check(libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 4).into()) {
+            Ok(fd) => OwnedFd::from_raw_fd(fd as RawFd),
+            Err(errno) => return errno,
+        }
+    };
+    if inherited.as_raw_fd() == 3 {
+        // SAFETY: F_SETFD takes an integer.
+        if let Err(errno) = Errno::check(unsafe { libc::fcntl(3, libc::F_SETFD, 0) }.into()) {
+            return errno;
+        }
+    } else {
+        // SAFETY: takes no pointer; the process executes or ends after this, so whatever had the number is not used.
+        if let Err(errno) = Errno::check(unsafe { libc::dup2(inherited.as_raw_fd(), 3) }.into()) {
+            return errno;
+        }
+    }
+    execveat(file.as_fd(), argv, &[])
+}
+
 /// Replaces the program by the one that `file` is open on; returns only on failure.
 pub fn execveat(file: BorrowedFd<'_>, argv: &[CString], env: &[CString]) -> Errno {
     let (argv, env) = (pointers(argv), pointers(env));
@@ -89,9 +114,18 @@ pub fn exit_now(code: i32) -> ! {
 /// Takes the status of one child that has ended, of any kind (`__WALL`). `None` when children are left but
 /// none has ended; `ECHILD` when there is no child at all.
 pub fn reap() -> Result<Option<(i32, Exit)>> {
+    reap_of(-1)
+}
+
+/// The same for one child. `EAGAIN` while it runs.
+pub fn reap_child(pid: i32) -> Result<Exit> {
+    reap_of(pid)?.map(|(_, exit)| exit).ok_or(Errno::EAGAIN)
+}
+
+fn reap_of(which: i32) -> Result<Option<(i32, Exit)>> {
     let mut status = 0;
     // SAFETY: `status` is a live local.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
+    let pid = unsafe { libc::waitpid(which, &raw mut status, libc::WNOHANG | libc::__WALL) };
     match Errno::check(pid.into())? {
         0 => Ok(None),
         pid if libc::WIFSIGNALED(status) => Ok(Some((pid as i32, Exit::Signal(libc::WTERMSIG(status))))),

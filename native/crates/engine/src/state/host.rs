@@ -32,12 +32,18 @@ pub fn collect(pid: i32) -> Result<HostV1> {
     Ok(HostV1 {
         release: kernel("osrelease").trim().to_owned(),
         machine: std::env::consts::ARCH.to_owned(),
-        boot_id: kernel("random/boot_id").trim().to_owned(),
+        boot_id: boot_id(),
         monotonic_ns: sys::process::clock(libc::CLOCK_MONOTONIC).explain(what)? - own_monotonic + monotonic,
         boottime_ns: sys::process::clock(libc::CLOCK_BOOTTIME).explain(what)? - own_boottime + boottime,
         realtime_ns: sys::process::clock(libc::CLOCK_REALTIME).explain(what)?,
         vdso: own_vdso()?,
     })
+}
+
+/// Changes with every boot of the host.
+pub fn boot_id() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim().to_owned()
 }
 
 /// Offsets of CLOCK_MONOTONIC and CLOCK_BOOTTIME in nanoseconds (time_namespaces(7)); zero without time namespaces.

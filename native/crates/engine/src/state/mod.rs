@@ -1,5 +1,6 @@
 //! One file per kind of state; each has `collect` and `apply`, and the structs that an image holds.
 
+pub mod capsule;
 pub mod credentials;
 pub mod descriptors;
 pub mod filesystem;

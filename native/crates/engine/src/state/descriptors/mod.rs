@@ -3,6 +3,7 @@
 //! Each kind of description has a file of its own with `collect` (one description, found behind a descriptor) and
 //! `apply` (all descriptions of that kind, since the two ends of a pipe or socket belong together).
 
+pub mod log;
 pub mod pipe;
 pub mod regular;
 
@@ -52,6 +53,7 @@ pub struct OwnerV1 {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum KindV1 {
+    Log(log::LogV1),
     Regular(regular::RegularV1),
     Pipe(pipe::PipeEndV1),
 }
@@ -167,6 +169,9 @@ pub fn collect_description(found: Found, collection: &mut Collection) -> Result<
 
 fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -> Result<KindV1> {
     let file_type = found.meta.file_type();
+    if log::is_log(found, collection) {
+        return Ok(KindV1::Log(log::LogV1 {}));
+    }
     if file_type.is_fifo() {
         return pipe::collect(found, id, collection).map(KindV1::Pipe);
     }
@@ -191,6 +196,7 @@ macro_rules! of_kind {
 
 /// Makes every description once, in this command's own descriptor table. The processes exist, without memory yet.
 pub fn apply(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
+    log::apply(of_kind!(descriptions, KindV1::Log), rebuild)?;
     regular::apply(of_kind!(descriptions, KindV1::Regular), rebuild)?;
     pipe::apply(of_kind!(descriptions, KindV1::Pipe), rebuild)?;
     apply_owners(descriptions, rebuild)
