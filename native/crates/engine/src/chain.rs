@@ -7,6 +7,7 @@ use crate::state::ghosts::GhostV1;
 use crate::state::host::HostV1;
 use crate::state::process::ProcessV1;
 use crate::state::shared_memory::SharedMemoryV1;
+use crate::state::system_v::SystemVV1;
 use abi::{Code, Fault};
 use image::{SnapshotReader, SnapshotWriter};
 use serde::Serialize;
@@ -24,6 +25,7 @@ pub struct Chain {
     pub pipes: Vec<PipeV1>,
     pub shared_memory: Vec<SharedMemoryV1>,
     pub ghosts: Vec<GhostV1>,
+    pub system_v: SystemVV1,
 }
 
 const VERSION: u16 = 1;
@@ -36,7 +38,8 @@ impl Chain {
         put(writer, "descriptions", &self.descriptions)?;
         put(writer, "pipes", &self.pipes)?;
         put(writer, "shared_memory", &self.shared_memory)?;
-        put(writer, "ghosts", &self.ghosts)
+        put(writer, "ghosts", &self.ghosts)?;
+        put(writer, "system_v", &self.system_v)
     }
 
     pub fn read(reader: &mut SnapshotReader) -> Result<Self> {
@@ -48,6 +51,7 @@ impl Chain {
             pipes: get(reader, "pipes")?,
             shared_memory: get(reader, "shared_memory")?,
             ghosts: get(reader, "ghosts")?,
+            system_v: get(reader, "system_v")?,
         })
     }
 }

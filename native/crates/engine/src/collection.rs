@@ -1,12 +1,13 @@
 //! What accumulates while a chain is being collected: resources that belong to no single process.
 
 use crate::state::descriptors::{self, pipe};
-use crate::state::{ghosts, shared_memory};
+use crate::state::{ghosts, shared_memory, system_v};
 
 #[derive(Default)]
 pub struct Collection {
     pub shared_memory: shared_memory::Collector,
     pub ghosts: ghosts::Collector,
+    pub system_v: system_v::Collector,
     pub registry: descriptors::Registry,
     pub pipes: pipe::Collector,
     /// Device and inode of the log of the capsule that the application is in.

@@ -6,6 +6,7 @@ use crate::ids::{DescriptionId, OriginalPid};
 use crate::state::filesystem::FileRefV1;
 use crate::state::ghosts;
 use crate::state::shared_memory::SharedMemoryId;
+use crate::state::system_v;
 use image::SnapshotReader;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -25,6 +26,7 @@ pub struct Rebuild {
     pub pids: HashMap<OriginalPid, i32>,
     pub shared_memory: HashMap<SharedMemoryId, File>,
     pub ghosts: ghosts::Names,
+    pub system_v: system_v::Made,
     pub descriptions: HashMap<DescriptionId, OwnedFd>,
     /// Where the application's output goes that its capsule's log had.
     pub output: Option<OwnedFd>,

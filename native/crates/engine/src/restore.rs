@@ -10,8 +10,8 @@ use crate::rebuild::Rebuild;
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
 use crate::state::seccomp::{self, SeccompV1};
 use crate::state::{
-    capsule, descriptors, filesystem, ghosts, host, limits, memory, process, shared_memory, signals, thread,
-    timers,
+    capsule, descriptors, filesystem, ghosts, host, limits, memory, process, shared_memory, signals,
+    system_v, thread, timers,
 };
 use crate::stub::Hole;
 use ::capsule::{Aid, ClockOffsets};
@@ -107,11 +107,13 @@ fn rebuild(
         pids,
         shared_memory: HashMap::new(),
         ghosts: ghosts::Names::default(),
+        system_v: system_v::Made::default(),
         descriptions: HashMap::new(),
         notes: Vec::new(),
     };
     shared_memory::apply(&image.shared_memory, &mut rebuild)?;
     ghosts::apply(&image.ghosts, &mut rebuild)?;
+    system_v::apply(&image.system_v, &nursery, &mut rebuild)?;
     descriptors::apply(&image.descriptions, &mut rebuild)?;
     control.phase(Phase::LoadingMemory, image.processes.len() as u64, Unit::Processes);
     for process in &image.processes {
@@ -125,12 +127,14 @@ fn rebuild(
     }
     descriptors::settle(&image.descriptions, &nursery, &mut rebuild)?;
     shared_memory::seal(&image.shared_memory, &rebuild)?;
+    system_v::settle(&image.system_v, &nursery, &mut rebuild)?;
     let mut threads = Vec::new();
     for process in &image.processes {
         threads.extend(wake(process, &nursery, &mut rebuild)?);
     }
     let root = rebuild.pids[&image.processes[0].pid];
     let aid = nursery.release(threads.into_iter(), !request.detach)?;
+    rebuild.system_v.keep();
     let name = image.capsule.as_ref().map(|capsule| request.name.unwrap_or_else(|| capsule.name.clone()));
     Ok(Report { aid, name, pid: root, notes: rebuild.notes })
 }

@@ -8,6 +8,7 @@ use crate::state::capsule::{self, CapsuleV1};
 use crate::state::host;
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
+use crate::state::system_v;
 use crate::summary::SummaryV1;
 use abi::request::{Snapshot, Target};
 use abi::{Code, Control, Fault, Phase, Unit};
@@ -148,6 +149,7 @@ fn capture(
         processes.push(process::collect(frozen, tree, &mut collection)?);
         control.advance(1);
     }
+    system_v::collect(tree, &mut collection.system_v)?;
     let host = host::collect(tree.processes[0].pid)?;
     copy_pages(tree, &mut processes, &mut collection, writer, control)?;
     let chain = Chain {
@@ -158,6 +160,7 @@ fn capture(
         pipes: collection.pipes.pipes,
         shared_memory: collection.shared_memory.sources.into_iter().map(|source| source.object).collect(),
         ghosts: collection.ghosts.sources.into_iter().map(|source| source.ghost).collect(),
+        system_v: collection.system_v.finish(),
     };
     Ok((chain, collection.notes))
 }
@@ -190,6 +193,7 @@ fn copy_pages(
     pages::collect_objects(
         &mut collection.shared_memory.sources,
         &mut collection.ghosts.sources,
+        &mut collection.system_v.segments.sources,
         pack,
         control,
     )?;

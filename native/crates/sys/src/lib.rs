@@ -17,6 +17,7 @@ pub mod process;
 pub mod ptrace;
 pub mod signals;
 pub mod sockets;
+pub mod system_v;
 pub mod terminal;
 
 pub use errno::{Errno, Result};

@@ -3,6 +3,7 @@
 use super::filesystem::{self, FileRefV1};
 use super::layout;
 use super::shared_memory::SharedMemoryId;
+use super::system_v;
 use crate::collection::Collection;
 use crate::delivery::Delivery;
 use crate::explain::{Explain, Result, refused};
@@ -204,15 +205,17 @@ fn backing(pid: i32, map: &Mapping, collection: &mut Collection) -> Result<Backi
     if KERNEL_MAPPINGS.contains(&name) {
         return Ok(BackingV1::Kernel(String::from_utf8_lossy(name).into_owned()));
     }
+    // Before the inode is looked at: that of the first segment, id 0, is 0.
+    if system_v::is_segment(map) {
+        let shmid = collection.system_v.segments.of_mapping(pid, map);
+        return Ok(BackingV1::SystemV { shmid, offset: map.offset });
+    }
     let shared = map.permissions[3] == b's';
     if map.inode == 0
         || (name.starts_with(b"/anon_hugepage") && !shared)
         || (name.starts_with(b"/dev/zero") && !shared)
     {
         return Ok(BackingV1::Anonymous);
-    }
-    if name.starts_with(b"/SYSV") && map.device.0 == 0 {
-        return Ok(BackingV1::SystemV { shmid: map.inode as i32, offset: map.offset });
     }
     let memory_file = [&b"/dev/zero (deleted)"[..], b"/memfd:", b"/anon_hugepage"];
     if map.device.0 == 0 && memory_file.iter().any(|prefix| name.starts_with(prefix)) {
@@ -297,6 +300,7 @@ pub fn apply(
         map(mapping, saved, &delivered, target, &mut program);
     }
     program.run(target.thread)?;
+    system_v::attach(&saved.mappings, target.thread, &mut program, rebuild)?;
     load_pages(saved, &delivered, &mut program);
     for mapping in &saved.mappings {
         finish(mapping, saved, &mut program);
@@ -392,12 +396,7 @@ fn map(
     let anonymous = (u64::MAX, 0);
     let (fd, offset) = match &mapping.backing {
         BackingV1::Kernel(name) => return map_kernel(name, mapping, target, program),
-        BackingV1::SystemV { shmid, .. } => {
-            const SHM_RDONLY: u64 = 0o10000;
-            let flags = if mapping.protection & PROT_WRITE == 0 { SHM_RDONLY } else { 0 };
-            program.call("shmat", libc::SYS_shmat, &[*shmid as u64, mapping.start, flags]);
-            return;
-        }
+        BackingV1::SystemV { .. } => return,
         BackingV1::Anonymous => anonymous,
         BackingV1::File { offset, .. } | BackingV1::Shared { offset, .. } => {
             let need = need_of(mapping).expect("files and objects are needed");

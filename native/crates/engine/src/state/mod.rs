@@ -15,5 +15,6 @@ pub mod scheduling;
 pub mod seccomp;
 pub mod shared_memory;
 pub mod signals;
+pub mod system_v;
 pub mod thread;
 pub mod timers;

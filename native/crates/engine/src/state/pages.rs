@@ -4,7 +4,7 @@
 //! copy-on-write child offers the same two questions.
 
 use super::memory::{MappingV1, PageRunV1};
-use super::{ghosts, shared_memory};
+use super::{ghosts, shared_memory, system_v};
 use crate::explain::{Explain, Result};
 use abi::{Code, Control, Fault};
 use image::PackWriter;
@@ -199,11 +199,15 @@ fn enter(runs: &mut Vec<PageRunV1>, run: PageRunV1) {
 pub fn collect_objects(
     memory: &mut [shared_memory::Source],
     ghosts: &mut [ghosts::Source],
+    segments: &mut [system_v::Source],
     pack: &mut PackWriter,
     control: &Control,
 ) -> Result<()> {
     for source in memory {
         source.object.pages = copy_file(&source.file, source.object.size, pack, control)?;
+    }
+    for source in segments {
+        source.segment.pages = copy_file(&source.file, source.segment.size, pack, control)?;
     }
     for source in ghosts {
         if let Some(file) = &source.file {
