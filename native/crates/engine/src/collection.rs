@@ -1,6 +1,6 @@
 //! What accumulates while a chain is being collected: resources that belong to no single process.
 
-use crate::state::descriptors::{self, pipe};
+use crate::state::descriptors::{self, epoll, pipe};
 use crate::state::{ghosts, shared_memory, system_v};
 
 #[derive(Default)]
@@ -12,6 +12,7 @@ pub struct Collection {
     pub pipes: pipe::Collector,
     /// Device and inode of the log of the capsule that the application is in.
     pub log: Option<(u64, u64)>,
+    pub epolls: epoll::Collector,
     /// Things that the user should know, though nothing is lost.
     pub notes: Vec<String>,
 }

@@ -5,10 +5,9 @@ use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::freeze::FrozenTree;
 use crate::state::capsule::{self, CapsuleV1};
-use crate::state::host;
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
-use crate::state::system_v;
+use crate::state::{descriptors, host, system_v};
 use crate::summary::SummaryV1;
 use abi::request::{Snapshot, Target};
 use abi::{Code, Control, Fault, Phase, Unit};
@@ -150,6 +149,7 @@ fn capture(
         control.advance(1);
     }
     system_v::collect(tree, &mut collection.system_v)?;
+    descriptors::complete(&mut collection)?;
     let host = host::collect(tree.processes[0].pid)?;
     copy_pages(tree, &mut processes, &mut collection, writer, control)?;
     let chain = Chain {

@@ -129,6 +129,12 @@ pub fn minor(device: u64) -> u32 {
     libc::minor(device)
 }
 
+/// A device number as stat(2) reports it.
+#[must_use]
+pub fn device(major: u32, minor: u32) -> u64 {
+    libc::makedev(major, minor)
+}
+
 /// A pipe: reading end, writing end; close-on-exec besides `flags`.
 pub fn pipe(flags: i32) -> Result<(OwnedFd, OwnedFd)> {
     let mut fds = [0; 2];
@@ -198,6 +204,24 @@ pub fn open(path: &std::path::Path, flags: i32) -> Result<OwnedFd> {
         Errno::check(fd.into())?;
         Ok(OwnedFd::from_raw_fd(fd))
     }
+}
+
+/// A duplicate of `fd` at the lowest free number from `lowest` on, close-on-exec.
+pub fn duplicate_above(fd: BorrowedFd, lowest: RawFd) -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the new descriptor belongs to nobody else.
+    unsafe {
+        let new = libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest);
+        Errno::check(new.into())?;
+        Ok(OwnedFd::from_raw_fd(new))
+    }
+}
+
+/// Puts a duplicate of `fd` at `number` of the calling thread's table, in place of what was there. Only for a table
+/// whose numbers nobody else relies on (unshare(2) with CLONE_FILES).
+pub fn duplicate_onto(fd: BorrowedFd, number: RawFd) -> Result<RawFd> {
+    // SAFETY: plain numbers; the caller has a table of its own.
+    Errno::check(unsafe { libc::dup3(fd.as_raw_fd(), number, libc::O_CLOEXEC).into() })
+        .map(|number| number as RawFd)
 }
 
 pub fn make_fifo(path: &std::path::Path, mode: u32) -> Result<()> {

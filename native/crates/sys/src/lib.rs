@@ -4,6 +4,7 @@
 //! wraps one documented kernel interface, returns [`Result`], and keeps the kernel's own names.
 
 mod errno;
+pub mod events;
 pub mod extents;
 pub mod files;
 pub mod folder;

@@ -27,8 +27,9 @@ pub fn kcmp(a: pid_t, b: pid_t, kind: Kcmp, index_a: u64, index_b: u64) -> Resul
     })
 }
 
-/// Is the file behind descriptor `fd` of `pid` the one that `target` of the epoll `epfd` of the same process watches?
-pub fn kcmp_epoll_target(pid: pid_t, fd: RawFd, epfd: RawFd, target: RawFd, offset: u32) -> Result<bool> {
+/// Is the file behind descriptor `fd` of `pid` the one that an epoll watches under the number `target`? `epoll` is a
+/// descriptor of the calling thread; `offset` counts the entries of that number (`KCMP_EPOLL_TFD`, kcmp(2)).
+pub fn is_epoll_target(pid: pid_t, fd: RawFd, epoll: RawFd, target: RawFd, offset: u32) -> Result<bool> {
     #[repr(C)]
     struct Slot {
         efd: u32,
@@ -36,9 +37,9 @@ pub fn kcmp_epoll_target(pid: pid_t, fd: RawFd, epfd: RawFd, target: RawFd, offs
         toff: u32,
     }
     const KCMP_EPOLL_TFD: i32 = 7;
-    let slot = Slot { efd: epfd as u32, tfd: target as u32, toff: offset };
+    let slot = Slot { efd: epoll as u32, tfd: target as u32, toff: offset };
     // SAFETY: `slot` is a live structure of the layout that kcmp(2) reads.
-    let order = unsafe { libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_EPOLL_TFD, fd, &raw const slot) };
+    let order = unsafe { libc::syscall(libc::SYS_kcmp, pid, gettid(), KCMP_EPOLL_TFD, fd, &raw const slot) };
     Ok(Errno::check(order)? == 0)
 }
 

@@ -3,9 +3,14 @@
 //! Each kind of description has a file of its own with `collect` (one description, found behind a descriptor) and
 //! `apply` (all descriptions of that kind, since the two ends of a pipe or socket belong together).
 
+pub mod anonymous;
+pub mod epoll;
+pub mod eventfd;
 pub mod log;
 pub mod pipe;
 pub mod regular;
+pub mod signalfd;
+pub mod timerfd;
 
 use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
@@ -56,6 +61,10 @@ pub enum KindV1 {
     Log(log::LogV1),
     Regular(regular::RegularV1),
     Pipe(pipe::PipeEndV1),
+    Eventfd(eventfd::EventfdV1),
+    Epoll(epoll::EpollV1),
+    Timerfd(timerfd::TimerfdV1),
+    Signalfd(signalfd::SignalfdV1),
 }
 
 /// An open file description of the application, held in duplicate so that it can be examined.
@@ -115,6 +124,8 @@ impl Found {
 /// Which descriptions were met already, so that a shared one is captured once.
 #[derive(Default)]
 pub struct Registry {
+    /// What every descriptor (process, number) refers to.
+    pub numbers: HashMap<(i32, i32), DescriptionId>,
     alike: HashMap<(u64, u64, i32), Vec<(i32, i32, DescriptionId)>>,
     pub descriptions: Vec<DescriptionV1>,
 }
@@ -131,6 +142,12 @@ impl Registry {
             }
         }
         Ok(None)
+    }
+
+    /// Descriptors (process, number) that may refer to the file of this device and inode: one for each description.
+    pub fn of_inode(&self, device: u64, inode: u64) -> impl Iterator<Item = (i32, i32, DescriptionId)> {
+        let alike = self.alike.iter().filter(move |((dev, ino, _), _)| (*dev, *ino) == (device, inode));
+        alike.flat_map(|(_, met)| met.iter().copied())
     }
 
     fn enter(&mut self, found: &Found) -> DescriptionId {
@@ -153,9 +170,15 @@ pub fn collect(pid: i32, collection: &mut Collection) -> Result<Vec<DescriptorV1
             Some(id) => id,
             None => collect_description(found, collection)?,
         };
+        collection.registry.numbers.insert((pid, fd), description);
         table.push(DescriptorV1 { fd, description, close_on_exec });
     }
     Ok(table)
+}
+
+/// What can be told only when every process has been met.
+pub fn complete(collection: &mut Collection) -> Result<()> {
+    epoll::complete(collection)
 }
 
 /// Captures a description that was not met before, whether a descriptor or a message in flight refers to it.
@@ -168,6 +191,9 @@ pub fn collect_description(found: Found, collection: &mut Collection) -> Result<
 }
 
 fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -> Result<KindV1> {
+    if let Some(name) = anonymous::name(found) {
+        return anonymous::collect(name, found, id, collection);
+    }
     let file_type = found.meta.file_type();
     if log::is_log(found, collection) {
         return Ok(KindV1::Log(log::LogV1 {}));
@@ -199,13 +225,19 @@ pub fn apply(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()
     log::apply(of_kind!(descriptions, KindV1::Log), rebuild)?;
     regular::apply(of_kind!(descriptions, KindV1::Regular), rebuild)?;
     pipe::apply(of_kind!(descriptions, KindV1::Pipe), rebuild)?;
+    eventfd::apply(of_kind!(descriptions, KindV1::Eventfd), rebuild)?;
+    timerfd::apply(of_kind!(descriptions, KindV1::Timerfd), rebuild)?;
+    signalfd::apply(of_kind!(descriptions, KindV1::Signalfd), rebuild)?;
+    epoll::apply(of_kind!(descriptions, KindV1::Epoll), rebuild)?;
     apply_owners(descriptions, rebuild)
 }
 
 /// What can be done only when every process has its descriptors, in a process's own name: all leaders are stopped
 /// between programs (`Program::run`), with memory and descriptors in place and all privileges still there.
-pub fn settle(_descriptions: &[DescriptionV1], _nursery: &Nursery, _rebuild: &mut Rebuild) -> Result<()> {
-    Ok(())
+pub fn settle(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
+    // Late, when all that they watch is as it was.
+    epoll::fill(of_kind!(descriptions, KindV1::Epoll), descriptions, nursery, rebuild)?;
+    timerfd::arm(of_kind!(descriptions, KindV1::Timerfd), rebuild)
 }
 
 /// SIGIO owners name processes, so they come when those exist.
