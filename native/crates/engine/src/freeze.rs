@@ -8,7 +8,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 use sys::Errno;
 use sys::ptrace::{self, Wait};
-use tracee::Stopped;
+use tracee::{Interrupted, Stopped};
 
 const CAP_SYS_ADMIN: u32 = 21;
 /// How long a thread may take to stop before it is taken for stuck in the kernel.
@@ -207,7 +207,11 @@ fn await_stop(tid: i32) -> Result<Option<FrozenThread>> {
             Wait::Exited(_) | Wait::Killed(_) => return Ok(None),
             Wait::Event(ptrace::EVENT_STOP, signal) => {
                 let group_stop = signal != 5;
-                return Ok(Some(FrozenThread { stopped: Stopped::assume(tid), group_stop }));
+                let stopped = Stopped::assume(tid);
+                if !group_stop {
+                    hide_stop(&stopped)?;
+                }
+                return Ok(Some(FrozenThread { stopped, group_stop }));
             }
             // A signal was on its way: it is delivered, and the thread stops before its handler runs.
             Wait::Signal(signal) => {
@@ -217,6 +221,19 @@ fn await_stop(tid: i32) -> Result<Option<FrozenThread>> {
                 ptrace::cont(tid, 0).explain(|| format!("Could not resume thread {tid}"))?;
             }
         }
+    }
+}
+
+/// Calls that return EINTR after any stop shall not do so after ours, whatever becomes of the snapshot.
+fn hide_stop(thread: &Stopped) -> Result<()> {
+    let what = || format!("Could not prepare thread {}", thread.tid());
+    let regs = thread.registers().explain(what)?;
+    match tracee::classify(&regs) {
+        Interrupted::WouldSeeEintr => {
+            let regs = tracee::left_to_the_kernel(&regs).unwrap_or(regs);
+            thread.set_registers(&regs).explain(what)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -22,6 +22,7 @@ impl Errno {
     pub const EEXIST: Errno = Errno(libc::EEXIST);
     pub const EFAULT: Errno = Errno(libc::EFAULT);
     pub const EINVAL: Errno = Errno(libc::EINVAL);
+    pub const ENOMEM: Errno = Errno(libc::ENOMEM);
     pub const ENOSPC: Errno = Errno(libc::ENOSPC);
     pub const ECHILD: Errno = Errno(libc::ECHILD);
     pub const EPIPE: Errno = Errno(libc::EPIPE);

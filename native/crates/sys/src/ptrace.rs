@@ -198,22 +198,38 @@ fn decode(status: i32) -> Wait {
     }
 }
 
+/// What a wait for the tracee would report now, without taking the report.
+fn peek(pid: pid_t) -> Result<Option<Wait>> {
+    // SAFETY: siginfo_t is plain integers; all zeroes is a valid value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let how = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: `info` is a live siginfo_t.
+    let done = unsafe { libc::waitid(libc::P_PID, pid as u32, &raw mut info, how) };
+    Errno::check(done.into())?;
+    // SAFETY: waitid fills the fields of SIGCHLD, or leaves zeroes.
+    let (found, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok((found != 0).then(|| match info.si_code {
+        libc::CLD_EXITED => Wait::Exited(status),
+        libc::CLD_KILLED | libc::CLD_DUMPED => Wait::Killed(status & 0x7f),
+        _ => decode(status << 8 | 0x7f),
+    }))
+}
+
 /// Like [`wait`], but gives up (`EAGAIN`) when nothing happened for `patience`. A thread in uninterruptible sleep
-/// cannot stop, and there is no wait with a timeout, so this polls: first hot, then every 100 us.
+/// cannot stop, and there is no wait with a timeout, so this polls: first hot, then every 100 us. The report of a signal is
+/// not taken: the kernel drops a signal whose tracer was told of it and then died, but delivers it otherwise.
 pub fn wait_for(pid: pid_t, patience: std::time::Duration) -> Result<Wait> {
     let start = std::time::Instant::now();
     let mut polls = 0u32;
     loop {
-        let mut status = 0;
-        // SAFETY: `status` is a live integer.
-        let got = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL | libc::WNOHANG) };
-        match got {
-            0 if start.elapsed() > patience => return Err(Errno::EAGAIN),
-            0 if polls < 50 => std::thread::yield_now(),
-            0 => std::thread::sleep(std::time::Duration::from_micros(100)),
-            -1 if Errno::last() != Errno::EINTR => return Err(Errno::last()),
-            -1 => {}
-            _ => return Ok(decode(status)),
+        match peek(pid) {
+            Ok(Some(Wait::Signal(signal))) => return Ok(Wait::Signal(signal)),
+            Ok(Some(_)) => return wait(pid),
+            Ok(None) if start.elapsed() > patience => return Err(Errno::EAGAIN),
+            Ok(None) if polls < 50 => std::thread::yield_now(),
+            Ok(None) => std::thread::sleep(std::time::Duration::from_micros(100)),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
         }
         polls += 1;
     }

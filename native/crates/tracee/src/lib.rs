@@ -18,6 +18,6 @@ pub use bench::{Bench, Call};
 pub use error::{Error, Result};
 pub use frame::SignalFrame;
 pub use gadgets::{Gadgets, find_gadgets};
-pub use restart::{Interrupted, classify, started_again};
+pub use restart::{Interrupted, classify, left_to_the_kernel, started_again};
 pub use stopped::Stopped;
-pub use visit::Visit;
+pub use visit::{PLACE_SIZE, Visit, WORK_AREAS};

@@ -39,6 +39,14 @@ pub fn classify(regs: &Registers) -> Interrupted {
     }
 }
 
+/// Registers with which the kernel itself decides, when the thread goes on, between starting the call again and EINTR
+/// after a handler: for a call that the stop alone ended, and for one whose restart block is lost. None for others.
+#[must_use]
+pub fn left_to_the_kernel(regs: &Registers) -> Option<Registers> {
+    let undecided = matches!(classify(regs), Interrupted::WouldSeeEintr | Interrupted::FromBlock);
+    undecided.then(|| Registers { rax: ERESTARTNOHAND as u64, ..*regs })
+}
+
 /// Registers that execute the interrupted call again from user mode; others come back unchanged.
 #[must_use]
 pub fn started_again(regs: &Registers) -> Registers {
@@ -78,5 +86,14 @@ mod tests {
     fn epoll_wait_does_not_see_the_stop() {
         assert_eq!(classify(&registers(232, -4)), Interrupted::WouldSeeEintr);
         assert_eq!(classify(&registers(42, -4)), Interrupted::No);
+    }
+
+    #[test]
+    fn a_handler_still_ends_epoll_wait_and_a_sleep_whose_block_is_lost() {
+        for (number, value) in [(232, -4), (35, ERESTART_RESTARTBLOCK)] {
+            let left = left_to_the_kernel(&registers(number, value)).unwrap();
+            assert_eq!((left.rax as i64, left.orig_rax, left.rip), (ERESTARTNOHAND, number, 0x1002));
+        }
+        assert!(left_to_the_kernel(&registers(0, ERESTARTSYS)).is_none());
     }
 }

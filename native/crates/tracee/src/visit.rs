@@ -4,13 +4,22 @@
 //! exists, the stack pointer to a frame whose first word is the address of an `rt_sigreturn` and whose rest is the
 //! thread's own state. With the tracer alive the thread is caught when the call is done; without it the thread
 //! returns through the frame to where it was. The first call maps a work area, its frame lying below the red zone
-//! of the main thread's stack; all others use frames in the work area.
+//! of the main thread's stack; all others use frames in the work area. A tracer that dies leaves the work area mapped:
+//! work areas have places of their own ([`WORK_AREAS`]), by which the next visitor knows one.
 
 use crate::frame::SignalFrame;
-use crate::restart::{Interrupted, classify, started_again};
+use crate::restart::started_again;
 use crate::{Error, Gadgets, Result, Stopped};
+use std::ops::Range;
+use sys::Errno;
 use sys::ptrace::Registers;
 
+/// Where work areas are mapped, and nothing else is but by an application's explicit wish: far from where the kernel
+/// puts executables (0x55..., 0x56...), libraries and stacks (0x7f...), and from the heaps of Go and Java.
+pub const WORK_AREAS: Range<u64> = 0x6a73_0000_0000..0x6a73_0000_0000 + PLACES * PLACE_SIZE;
+/// Room for one work area.
+pub const PLACE_SIZE: u64 = 1 << 30;
+const PLACES: u64 = 16;
 const PAGE: u64 = 4096;
 const SCRATCH: u64 = 16 * PAGE;
 const RED_ZONE: u64 = 128;
@@ -18,7 +27,8 @@ const SYS_MMAP: u64 = 9;
 const SYS_MUNMAP: u64 = 11;
 const PROT_READ_WRITE: u64 = 3;
 const PROT_READ_EXEC: u64 = 5;
-const MAP_PRIVATE_ANONYMOUS: u64 = 0x22;
+/// MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
+const MAP_AREA: u64 = 0x10_0022;
 const ALL_SIGNALS: u64 = u64::MAX;
 
 /// State of a thread that calls are being made in; put back by [`Armed::disarm`].
@@ -61,12 +71,9 @@ impl Armed {
     /// Puts the thread back to where it was, in an event stop, so that the kernel resumes what it had interrupted.
     fn disarm(mut self, thread: &Stopped) -> Result<()> {
         thread.to_event_stop(&mut self.held)?;
-        let regs = match classify(&self.regs) {
-            Interrupted::WouldSeeEintr => started_again(&self.regs),
-            _ => self.regs,
-        };
-        thread.set_registers(&regs)?;
+        // The registers last: until then the frame is what puts the thread back if we die.
         thread.set_signal_mask(self.mask)?;
+        thread.set_registers(&self.regs)?;
         for signal in self.held {
             // Only SIGSTOP can have come through the full mask; sent again, it takes effect after the visit.
             sys::process::kill(thread.tid(), signal).map_err(Error::request("signalling", thread.tid()))?;
@@ -103,8 +110,7 @@ impl<'p> Visit<'p> {
         let slots = SCRATCH;
         let length = (slots + slot_size * threads as u64).next_multiple_of(PAGE) + PAGE;
         let base = from_main_stack(leader, &foothold, |armed| {
-            let area = [0, length, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, u64::MAX, 0];
-            let base = check(leader, "mmap", armed.call(leader, SYS_MMAP, &area)?)?;
+            let base = map_area(leader, armed, length)?;
             let code = [base + length - PAGE, PAGE];
             let protect = [code[0], code[1], PROT_READ_EXEC];
             check(leader, "mprotect", armed.call(leader, 10, &protect)?)?;
@@ -157,6 +163,18 @@ impl<'p> Visit<'p> {
     }
 }
 
+/// Maps `length` bytes at the first place that is free.
+fn map_area(leader: &Stopped, armed: &mut Armed, length: u64) -> Result<u64> {
+    let mut result = -i64::from(Errno::ENOMEM.0);
+    for place in WORK_AREAS.step_by(PLACE_SIZE as usize).filter(|_| length <= PLACE_SIZE) {
+        result = armed.call(leader, SYS_MMAP, &[place, length, PROT_READ_WRITE, MAP_AREA, u64::MAX, 0])?;
+        if result != -i64::from(Errno::EEXIST.0) {
+            break;
+        }
+    }
+    check(leader, "mmap", result)
+}
+
 /// Runs `calls` in the leader with a frame on the main stack, below everything that is in use.
 fn from_main_stack<T>(
     leader: &Stopped,
@@ -167,10 +185,10 @@ fn from_main_stack<T>(
     let size = SignalFrame::size(leader.xstate()?.len()) as u64;
     let (low, high) = foothold.stack;
     let below = (regs.rsp.saturating_sub(RED_ZONE + size)) & !63;
-    let on_stack = regs.rsp > low && regs.rsp <= high && below >= low;
+    let on_stack = regs.rsp > low && regs.rsp <= high;
     // A main thread that runs on another stack (Go, coroutines) left the far end of this one unused.
     let slot = if on_stack { below } else { low };
-    if slot + size > high {
+    if slot < low || slot + size > high {
         return Err(Error::NoFoothold(leader.tid()));
     }
     let mut before = vec![0u8; size as usize];

@@ -16,7 +16,7 @@ use crate::procfs::{self, Status};
 use crate::program::Program;
 use serde::{Deserialize, Serialize};
 use sys::process::{Kcmp, kcmp};
-use tracee::{Visit, find_gadgets};
+use tracee::{PLACE_SIZE, Visit, WORK_AREAS, find_gadgets};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProcessV1 {
@@ -99,8 +99,10 @@ fn collect_live(
     for thread in &process.threads {
         thread::abort_restartable_sequence(&thread.stopped)?;
     }
-    let maps = memory::read_mappings(pid)?;
+    let mut maps = memory::read_mappings(pid)?;
     let leader = process.leader();
+    let leftovers = leftovers(process, &maps)?;
+    maps.retain(|map| !leftovers.contains(&(map.start, map.end)));
     let footing = memory::code_ranges(&maps);
     let gadgets = find_gadgets(&footing, |at, buffer| leader.read(at, buffer).is_ok());
     let (Some(gadgets), Some(stack)) = (gadgets, memory::main_stack(&maps)) else {
@@ -111,6 +113,10 @@ fn collect_live(
         ));
     };
     let mut visit = Visit::enter(leader, process.threads.len(), gadgets, stack).explain(what)?;
+    for (start, end) in leftovers {
+        let range = [start, end - start];
+        visit.call(leader, 0, libc::SYS_munmap as u64, &range).explain(what)?;
+    }
     let answers = collect_by_asking(process, status, &maps, &mut visit, collection);
     let left = visit.leave().explain(|| format!("Could not leave process {pid} as it was"));
     let (threads, memory, signals, timers, child_subreaper) = answers?;
@@ -135,6 +141,26 @@ fn collect_live(
         shares_files,
         shares_fs: shares(Kcmp::Fs),
     })
+}
+
+/// Work areas that snapshots left in the process because they were killed. One that a thread is still on its way out
+/// of counts as the application's own.
+fn leftovers(process: &FrozenProcess, maps: &[procfs::Mapping]) -> Result<Vec<(u64, u64)>> {
+    let ours = |map: &&procfs::Mapping| {
+        WORK_AREAS.contains(&map.start) && map.end <= WORK_AREAS.end && map.inode == 0 && !map.has(b"sh")
+    };
+    let found: Vec<(u64, u64)> = maps.iter().filter(ours).map(|map| (map.start, map.end)).collect();
+    if found.is_empty() {
+        return Ok(found);
+    }
+    let place = |address: u64| address.wrapping_sub(WORK_AREAS.start) / PLACE_SIZE;
+    let mut used = Vec::new();
+    for thread in &process.threads {
+        let what = || format!("Could not read the registers of thread {}", thread.stopped.tid());
+        let registers = thread.stopped.registers().explain(what)?;
+        used.extend([place(registers.rip), place(registers.rsp)]);
+    }
+    Ok(found.into_iter().filter(|(start, _)| !used.contains(&place(*start))).collect())
 }
 
 type Answers = (Vec<ThreadV1>, AddressSpaceV1, SignalsV1, TimersV1, bool);

@@ -168,9 +168,9 @@ fn apply_sigaltstack(saved: &SigaltstackV1, program: &mut Program) {
 pub fn apply_registers(saved: &ThreadV1, thread: &Stopped) -> Result<()> {
     let what = || format!("Could not write the registers of thread {}", thread.tid());
     let mut regs = from_words(&saved.registers).ok_or(sys::Errno::EINVAL).explain(what)?;
-    if matches!(classify(&regs), Interrupted::FromBlock | Interrupted::WouldSeeEintr) {
+    if classify(&regs) == Interrupted::FromBlock {
         // The restart block belongs to the old thread: the call starts again from its arguments.
-        regs = tracee::started_again(&regs);
+        regs = tracee::left_to_the_kernel(&regs).unwrap_or(regs);
     }
     thread.set_xstate(&saved.xstate).explain(what)?;
     thread.set_registers(&regs).explain(what)?;
