@@ -98,6 +98,7 @@ fn rebuild(
         first_free_descriptor(&image),
     )?;
     let pids = grow(&image, &mut nursery)?;
+    nursery.name_root(image.capsule.as_ref())?;
     let mut rebuild = Rebuild {
         image: Rc::clone(&image),
         reader,
