@@ -7,6 +7,7 @@ pub mod anonymous;
 pub mod epoll;
 pub mod eventfd;
 pub mod log;
+pub mod network;
 pub mod pipe;
 pub mod regular;
 pub mod signalfd;
@@ -61,6 +62,7 @@ pub enum KindV1 {
     Log(log::LogV1),
     Regular(regular::RegularV1),
     Pipe(pipe::PipeEndV1),
+    Network(network::SocketV1),
     Eventfd(eventfd::EventfdV1),
     Epoll(epoll::EpollV1),
     Timerfd(timerfd::TimerfdV1),
@@ -201,6 +203,9 @@ fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -
     if file_type.is_fifo() {
         return pipe::collect(found, id, collection).map(KindV1::Pipe);
     }
+    if file_type.is_socket() {
+        return network::collect(found, id, collection).map(KindV1::Network);
+    }
     if file_type.is_file() || file_type.is_dir() || file_type.is_char_device() {
         return regular::collect(found, collection).map(KindV1::Regular);
     }
@@ -225,6 +230,7 @@ pub fn apply(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()
     log::apply(of_kind!(descriptions, KindV1::Log), rebuild)?;
     regular::apply(of_kind!(descriptions, KindV1::Regular), rebuild)?;
     pipe::apply(of_kind!(descriptions, KindV1::Pipe), rebuild)?;
+    network::apply(of_kind!(descriptions, KindV1::Network), rebuild)?;
     eventfd::apply(of_kind!(descriptions, KindV1::Eventfd), rebuild)?;
     timerfd::apply(of_kind!(descriptions, KindV1::Timerfd), rebuild)?;
     signalfd::apply(of_kind!(descriptions, KindV1::Signalfd), rebuild)?;
