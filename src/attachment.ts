@@ -10,10 +10,14 @@ import { numberOf } from "./signals.ts";
  */
 export async function stayWith(session: Session, target: Target): Promise<number> {
   using _forwarding = session.interrupts.take((signal) => forward(session, target, signal));
-  return exitCodeOf(await session.engine.start("attach", target).done);
+  const ending = await session.engine.start("attach", target).done;
+  if (ending.code === undefined && ending.signal === undefined) {
+    session.output.talk("It has ended; how is not known, because stasis is not its parent");
+  }
+  return exitCodeOf(ending);
 }
 
-/** What a shell makes of an ending: the exit code, or 128 and the signal's number. */
+/** What a shell makes of an ending: the exit code, or 128 and the signal's number; 1 when it is not known. */
 export function exitCodeOf(ending: Ending): number {
   return ending.code ?? (ending.signal === undefined ? 1 : 128 + ending.signal);
 }
