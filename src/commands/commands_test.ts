@@ -305,6 +305,13 @@ Deno.test("rm does not guess between an application and a snapshot, and leaves f
   match(stderr, /Removed the application "web"/);
 });
 
+Deno.test("rm goes on after what it cannot remove", async () => {
+  const { engine, exit, stderr } = await stasis(["rm", "mail", "web"], { remove: {} });
+  strictEqual(exit, 10);
+  deepStrictEqual(engine.request("remove"), { aid: WEB.aid });
+  match(stderr, /^error\[no_target\]: Could not find "mail"[^]*Removed the application "web"/);
+});
+
 Deno.test("unknown commands and options are usage errors that suggest the right one", async () => {
   const command = await stasis(["restor"]);
   strictEqual(command.exit, 2);

@@ -5,6 +5,7 @@ import { resolveApplication } from "../catalog/applications.ts";
 import { discardSnapshot } from "../catalog/discard.ts";
 import { parseReference, pick, type Snapshot } from "../catalog/snapshots.ts";
 import type { Open, Session } from "../session.ts";
+import { faultOf, showFault } from "../ui/errors.ts";
 import { outputOptions, verb } from "../verb.ts";
 
 /** What a word on the command line means; one of the two is there. */
@@ -19,8 +20,20 @@ export function rm(open: Open): CommandUnknownOpts {
     .argument("<target...>", "names or AIDs of applications, ids of snapshots, APP@latest, APP@2")
     .action(async (targets, _options, command) => {
       const session = open(outputOptions(command));
-      for (const target of targets) await remove(session, target);
+      for (const target of targets) await removeOrReport(session, target);
     });
+}
+
+/** What cannot be removed does not keep the rest; the first error decides the exit code. */
+async function removeOrReport(session: Session, given: string): Promise<void> {
+  try {
+    await remove(session, given);
+  } catch (thrown) {
+    const fault = faultOf(thrown);
+    if (fault.code === "interrupted" || fault.code === "internal") throw thrown;
+    showFault(fault, session.output);
+    if (session.exitCode === 0) session.exitCode = fault.exit;
+  }
 }
 
 async function remove(session: Session, given: string): Promise<void> {
