@@ -14,7 +14,12 @@ export interface Phase {
   env?: Record<string, string>;
   /** What the output or the files say. Without it the phase is a check: it counts only when it fails. */
   count?: (output: string) => Count;
+  /** The tests that were skipped, each with its reason. */
+  skipped?: (output: string) => string[];
 }
+
+/** No part takes this long unless it hangs. It is ended then, and fails. */
+const LIMIT_MS = 40 * 60_000;
 
 /** Runs the phase and says how it went. A failure that no test accounts for counts as one. */
 export async function runPhase(phase: Phase): Promise<Count> {
@@ -25,6 +30,7 @@ export async function runPhase(phase: Phase): Promise<Count> {
   const counted = phase.count?.(output) ?? NOTHING;
   const count = !success && counted.failed === 0 ? { ...counted, failed: 1 } : counted;
   if (!success) console.log(output);
+  for (const name of phase.skipped?.(output) ?? []) console.log(`  skipped: ${name}`);
   console.log(
     `${phase.name}: ${describe(phase, count)}, ${((performance.now() - start) / 1000).toFixed(1)} s`,
   );
@@ -44,6 +50,7 @@ async function capture(phase: Phase): Promise<{ success: boolean; output: string
       cwd: phase.cwd ?? ROOT,
       env: { NO_COLOR: "1", CARGO_TERM_COLOR: "never", ...phase.env },
       stdin: "null",
+      signal: AbortSignal.timeout(LIMIT_MS),
     }).output();
     const decoder = new TextDecoder();
     return { success: result.success, output: decoder.decode(result.stdout) + decoder.decode(result.stderr) };

@@ -88,7 +88,7 @@ impl Drop for Seat {
 
 /// Not a test: what the copy of this program does at its seat.
 #[test]
-#[ignore = "runs only at a seat that another test has made"]
+#[ignore = "needs a seat: started by the tests below"]
 fn seated() {
     let Ok(task) = env::var(TASK) else { return };
     let root = std::path::PathBuf::from(env::var("STASIS_TEST_HOME").unwrap());
