@@ -1,10 +1,12 @@
 //! What accumulates while a chain is being collected: resources that belong to no single process.
 
 use crate::state::descriptors::{self, epoll, pipe};
+use crate::state::filesystem::View;
 use crate::state::{ghosts, shared_memory, system_v};
 
 #[derive(Default)]
 pub struct Collection {
+    pub view: View,
     pub shared_memory: shared_memory::Collector,
     pub ghosts: ghosts::Collector,
     pub system_v: system_v::Collector,

@@ -108,7 +108,8 @@ fn describe_process(process: &ProcessV1, chain: &Chain, descriptions: &Descripti
         sid: process.sid.0,
         comm: process.comm.clone(),
         exe: live.map_or_else(String::new, |live| live.executable.path().display().to_string()),
-        cwd: live.map_or_else(String::new, |live| String::from_utf8_lossy(&live.filesystem.cwd).into_owned()),
+        cwd: live
+            .map_or_else(String::new, |live| String::from_utf8_lossy(&live.filesystem.cwd.path).into_owned()),
         threads: live.map_or(0, |live| live.threads.len()),
         vmas: live.map_or(0, |live| live.memory.mappings.len()),
         bytes: live.map_or(0, |live| live.memory.pages.iter().map(|run| run.length).sum()),

@@ -6,7 +6,6 @@ use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::procfs;
 use crate::program::Program;
-use crate::state::capsule::CapsuleV1;
 use crate::state::host::VdsoV1;
 use crate::stub::Hole;
 use abi::{Code, Fault};
@@ -78,6 +77,11 @@ impl Nursery {
             return Ok(child);
         }
         self.spawn_child(pid)
+    }
+
+    /// Makes blank processes that stand for ones that have ended.
+    pub fn spawn_all(&mut self, pids: impl IntoIterator<Item = OriginalPid>) -> Result<Vec<i32>> {
+        pids.into_iter().map(|pid| self.spawn(pid)).collect()
     }
 
     fn spawn_child(&mut self, pid: OriginalPid) -> Result<i32> {
@@ -164,16 +168,6 @@ impl Nursery {
     /// Takes charge of a process that one of ours has made.
     pub fn adopt(&mut self, pids: impl Iterator<Item = i32>) {
         self.born.extend(pids);
-    }
-
-    /// Tells a new capsule which of the processes, made by now, is the application's root.
-    pub fn name_root(&mut self, saved: Option<&CapsuleV1>) -> Result<()> {
-        match (&mut self.cradle, saved) {
-            (Cradle::Capsule(building), Some(saved)) => {
-                building.adopt_root(saved.root.map(|root| root.0), saved.ending)
-            }
-            _ => Ok(()),
-        }
     }
 
     /// A process of ours has ended and was waited for.

@@ -45,17 +45,48 @@ impl Rebuild {
 
     /// A path of the application as this command reaches it, after `--file OLD=NEW`.
     pub fn path(&self, path: &[u8]) -> PathBuf {
-        let text = String::from_utf8_lossy(path);
-        let moved = self.moved.get(text.as_ref()).map_or(path, |new| new.as_bytes());
+        let moved = moved(path, &self.moved);
+        let moved = moved.as_deref().unwrap_or(path);
         PathBuf::from(OsStr::from_bytes(&[&self.root, moved].concat()))
     }
 
     /// Opens a file of the application; a deleted one under the name that it has for the time of the restore.
     pub fn open(&self, file: &FileRefV1, flags: i32) -> Result<OwnedFd> {
         let ghost = file.ghost.and_then(|ghost| self.ghosts.get(ghost));
-        let path = ghost.map_or_else(|| self.path(&file.path), PathBuf::from);
-        sys::files::open(&path, flags)
+        let opened = match ghost {
+            // The path may be a link of /proc to a file that is held open.
+            Some(path) => sys::files::open(path, flags & !libc::O_NOFOLLOW),
+            None => sys::files::open(&self.path(&file.path), flags),
+        };
+        opened
             .explain(|| format!("Could not open {}", file.path().display()))
             .map_err(|fault| fault.hint("If the file has moved, name its new place with --file OLD=NEW"))
+    }
+}
+
+/// Where the user says that a path is today: by its own name or that of a folder above it, the longest that fits.
+pub fn moved(path: &[u8], moved: &BTreeMap<String, String>) -> Option<Vec<u8>> {
+    let rest = |old: &str| {
+        let rest = path.strip_prefix(old.trim_end_matches('/').as_bytes())?;
+        (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+    };
+    let fits = moved.iter().filter_map(|(old, new)| Some((old.len(), new, rest(old)?)));
+    let (_, new, rest) = fits.max_by_key(|(length, ..)| *length)?;
+    Some([new.trim_end_matches('/').as_bytes(), rest].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_folder_that_was_moved_decides() {
+        let pairs = [("/srv", "/mnt/srv"), ("/srv/data/", "/data"), ("/etc/a", "/etc/b")];
+        let table = pairs.map(|(old, new)| (old.to_owned(), new.to_owned())).into();
+        let path = |path: &str| moved(path.as_bytes(), &table).map(|new| String::from_utf8(new).unwrap());
+        assert_eq!(path("/srv/x").unwrap(), "/mnt/srv/x");
+        assert_eq!(path("/srv/data/y").unwrap(), "/data/y");
+        assert_eq!(path("/etc/a").unwrap(), "/etc/b");
+        assert_eq!(path("/srvx"), None);
     }
 }

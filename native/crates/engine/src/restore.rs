@@ -6,12 +6,12 @@ use crate::family::{self, Family};
 use crate::ids::OriginalPid;
 use crate::nursery::{self, Cradle, Nursery};
 use crate::program::Program;
-use crate::rebuild::Rebuild;
+use crate::rebuild::{Rebuild, moved};
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
 use crate::state::seccomp::{self, SeccompV1};
 use crate::state::{
-    capsule, descriptors, filesystem, ghosts, host, limits, memory, process, shared_memory, signals,
-    system_v, thread, timers,
+    capsule, descriptors, filesystem, ghosts, host, identity, limits, memory, process, shared_memory,
+    signals, system_v, thread, timers,
 };
 use crate::stub::Hole;
 use ::capsule::{Aid, ClockOffsets};
@@ -20,7 +20,10 @@ use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotReader;
 use serde::Serialize;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::rc::Rc;
 use tracee::Stopped;
 
@@ -97,8 +100,11 @@ fn rebuild(
         image.host.vdso.clone(),
         first_free_descriptor(&image),
     )?;
+    identity::check(&image, |path| {
+        let unmoved = moved(path, &request.files).is_none();
+        unmoved.then(|| PathBuf::from(OsStr::from_bytes(&[&place.root, path].concat())))
+    })?;
     let pids = grow(&image, &mut nursery)?;
-    nursery.name_root(image.capsule.as_ref())?;
     let mut rebuild = Rebuild {
         image: Rc::clone(&image),
         reader,
@@ -115,7 +121,12 @@ fn rebuild(
     shared_memory::apply(&image.shared_memory, &mut rebuild)?;
     ghosts::apply(&image.ghosts, &mut rebuild)?;
     system_v::apply(&image.system_v, &nursery, &mut rebuild)?;
+    let ended = nursery.spawn_all(descriptors::regular::ended(&image))?;
     descriptors::apply(&image.descriptions, &mut rebuild)?;
+    for pid in ended {
+        family::end(&Stopped::assume(pid), &nursery.hole.bench(), 0)?;
+        nursery.forget(pid);
+    }
     control.phase(Phase::LoadingMemory, image.processes.len() as u64, Unit::Processes);
     for process in &image.processes {
         if control.cancelled() {
@@ -129,6 +140,7 @@ fn rebuild(
     descriptors::settle(&image.descriptions, &nursery, &mut rebuild)?;
     shared_memory::seal(&image.shared_memory, &rebuild)?;
     system_v::settle(&image.system_v, &nursery, &mut rebuild)?;
+    rebuild.ghosts.finish()?;
     let mut threads = Vec::new();
     for process in &image.processes {
         threads.extend(wake(process, &nursery, &mut rebuild)?);
@@ -247,10 +259,10 @@ fn furnish(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Res
     let bench = nursery.hole.bench();
     let mut program = Program::new(&bench);
     process::apply(live, &mut program);
-    if !live.shares_fs {
-        filesystem::apply(&live.filesystem, &mut program);
-    }
     program.run(&thread)?;
+    if !live.shares_fs {
+        filesystem::apply(&live.filesystem, &thread, nursery, rebuild)?;
+    }
     descriptors::install(live, &thread, nursery, rebuild)
 }
 

@@ -5,6 +5,8 @@ use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::freeze::FrozenTree;
 use crate::state::capsule::{self, CapsuleV1};
+use crate::state::filesystem::View;
+use crate::state::namespaces;
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
 use crate::state::{descriptors, host, system_v};
@@ -118,6 +120,7 @@ impl Subject {
     fn collection(&self) -> Collection {
         let mut collection = Collection::default();
         if let Self::Capsule(source) = self {
+            collection.view = View::through(source.init);
             collection.log = std::fs::metadata(&source.log).ok().map(|meta| (meta.dev(), meta.ino()));
         }
         collection
@@ -142,6 +145,7 @@ fn capture(
     if tree.processes.is_empty() {
         return Err(Fault::new(Code::NoTarget, "Could not take a snapshot").because("no process is left"));
     }
+    namespaces::check(tree, matches!(subject, Subject::Capsule(_)))?;
     let mut collection = subject.collection();
     let mut processes = Vec::with_capacity(tree.processes.len());
     for frozen in &tree.processes {

@@ -67,5 +67,7 @@ pub fn build(
         clock_offsets,
         terminal: saved.terminal,
     };
-    capsule::build(home, spec, init)
+    let mut building = capsule::build(home, spec, init)?;
+    building.adopt_root(saved.root.map(|root| root.0), saved.ending)?;
+    Ok(building)
 }

@@ -1,14 +1,24 @@
-//! Files that are open or mapped but have no name any more: their contents travel in the snapshot.
+//! Files that are open, mapped or somebody's working folder under a name that they have no more.
+//!
+//! One that has no name at all travels in the snapshot with its contents. One that has other names stays where it is, and
+//! is found again by its file handle or by one of those names. During a restore each has a path again, for as long as
+//! it takes to open it everywhere.
 
+use super::filesystem::View;
 use super::memory::PageRunV1;
 use crate::explain::{Explain, Result, refused};
 use crate::rebuild::Rebuild;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::collections::HashMap;
-use std::fs::{File, Metadata, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fs::{File, Metadata};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+mod conjuring;
+pub use conjuring::{Names, apply};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GhostV1 {
@@ -21,10 +31,29 @@ pub struct GhostV1 {
     pub gid: u32,
     /// Bytes.
     pub size: u64,
+    /// Of a device node: which device.
+    pub device: u64,
+    /// Nanoseconds since 1970.
+    pub accessed_ns: i64,
+    pub modified_ns: i64,
+    /// It never had a name (O_TMPFILE), and may yet get one.
+    pub nameless: bool,
+    /// It has other names: how to find it.
+    pub elsewhere: Option<ElsewhereV1>,
     pub pages: Vec<PageRunV1>,
 }
 
-/// A ghost met while collecting, and the file through which its contents are read; none for a FIFO or folder.
+/// A file that lives on under other names.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ElsewhereV1 {
+    pub inode: u64,
+    /// Type and bytes of its file handle, where the file system has such.
+    pub handle: Option<(i32, ByteBuf)>,
+    /// Another name of it, where one was found.
+    pub name: Option<ByteBuf>,
+}
+
+/// A ghost met while collecting, and the file through which its contents are read; none for what is no regular file.
 pub struct Source {
     pub ghost: GhostV1,
     pub file: Option<File>,
@@ -36,122 +65,106 @@ pub struct Collector {
     pub sources: Vec<Source>,
 }
 
-/// A deleted file beyond this is refused: it would be copied while the application waits.
-const LARGEST: u64 = 8 << 30;
+/// A deleted file that takes more than this on disk is refused: it would be copied while the application waits.
+const LARGEST: u64 = 64 << 30;
+/// How many folder entries are looked at in search of another name.
+const SEARCHED: usize = 20_000;
 
 impl Collector {
-    /// Enters the deleted file that `through` (a /proc link) leads to.
-    pub fn add(&mut self, pid: i32, through: &Path, path: &[u8], meta: &Metadata) -> Result<u32> {
-        if meta.len() > LARGEST {
-            let what = format!("the deleted file {}", String::from_utf8_lossy(path));
-            return Err(refused(pid, &what, "it is larger than 8 GiB"));
-        }
-        let open = || File::open(through).explain(|| format!("Could not read {}", through.display()));
-        let file = if meta.is_file() { Some(open()?) } else { None };
-        Ok(self.enter(path, meta, file))
-    }
-
-    /// Enters a deleted FIFO: its queue is captured as a pipe.
-    pub fn add_fifo(&mut self, path: &[u8], meta: &Metadata) -> u32 {
-        self.enter(path, meta, None)
-    }
-
-    fn enter(&mut self, path: &[u8], meta: &Metadata, file: Option<File>) -> u32 {
+    /// Enters the file without its name that `through` (a /proc link) leads to.
+    pub fn add(
+        &mut self,
+        pid: i32,
+        through: &Path,
+        path: &[u8],
+        meta: &Metadata,
+        view: &View,
+    ) -> Result<u32> {
         let next = self.sources.len() as u32;
         let id = *self.by_inode.entry((meta.dev(), meta.ino())).or_insert(next);
         if id == next {
-            let ghost = GhostV1 {
-                id,
-                path: ByteBuf::from(path.to_vec()),
-                mode: meta.mode(),
-                uid: meta.uid(),
-                gid: meta.gid(),
-                size: meta.len(),
-                pages: Vec::new(),
-            };
-            self.sources.push(Source { ghost, file });
+            let elsewhere = (meta.nlink() > 0 && !meta.is_dir())
+                .then(|| find_elsewhere(pid, through, path, meta, view))
+                .transpose()?;
+            let file = contents(pid, through, path, meta, elsewhere.is_some())?;
+            self.sources.push(Source { ghost: ghost(id, path, meta, elsewhere), file });
         }
-        id
+        Ok(id)
     }
 }
 
-/// The names under which ghosts exist while a restore opens them; dropping it removes them again.
-#[derive(Debug, Default)]
-pub struct Names {
-    names: HashMap<u32, PathBuf>,
+fn contents(pid: i32, through: &Path, path: &[u8], meta: &Metadata, elsewhere: bool) -> Result<Option<File>> {
+    if !meta.is_file() || elsewhere {
+        return Ok(None);
+    }
+    if meta.blocks() * 512 > LARGEST {
+        let what = format!("the deleted file {}", String::from_utf8_lossy(path));
+        return Err(refused(pid, &what, "it takes more than 64 GiB"));
+    }
+    File::open(through).map(Some).explain(|| format!("Could not read {}", through.display()))
 }
 
-impl Names {
-    pub fn get(&self, ghost: u32) -> Option<&Path> {
-        self.names.get(&ghost).map(PathBuf::as_path)
+fn ghost(id: u32, path: &[u8], meta: &Metadata, elsewhere: Option<ElsewhereV1>) -> GhostV1 {
+    let own_name = format!("/#{}", meta.ino());
+    GhostV1 {
+        id,
+        path: ByteBuf::from(path.to_vec()),
+        mode: meta.mode(),
+        uid: meta.uid(),
+        gid: meta.gid(),
+        size: meta.len(),
+        device: meta.rdev(),
+        accessed_ns: meta.atime() * 1_000_000_000 + meta.atime_nsec(),
+        modified_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
+        // The kernel calls a nameless file by the number of its inode.
+        nameless: meta.is_file() && meta.nlink() == 0 && path.ends_with(own_name.as_bytes()),
+        elsewhere,
+        pages: Vec::new(),
     }
 }
 
-impl Drop for Names {
-    fn drop(&mut self) {
-        for path in self.names.values() {
-            // The name is ours alone; one that something else removed already is as good as gone.
-            drop(std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path)));
-        }
+fn find_elsewhere(
+    pid: i32,
+    through: &Path,
+    path: &[u8],
+    meta: &Metadata,
+    view: &View,
+) -> Result<ElsewhereV1> {
+    let what = || format!("Could not examine {}", through.display());
+    let file = sys::files::open(through, libc::O_PATH).explain(what)?;
+    let handle = sys::paths::handle_of(file.as_fd()).ok().map(|(kind, bytes)| (kind, ByteBuf::from(bytes)));
+    let name = other_name(path, meta, view);
+    if handle.is_none() && name.is_none() {
+        let what = format!("the file {}", String::from_utf8_lossy(path));
+        let why = "this name of it was deleted, it has others, and none of them could be found";
+        return Err(refused(pid, &what, why));
     }
+    Ok(ElsewhereV1 { inode: meta.ino(), handle, name })
 }
 
-/// Writes every ghost into a file beside its old name.
-pub fn apply(ghosts: &[GhostV1], rebuild: &mut Rebuild) -> Result<()> {
-    for ghost in ghosts {
-        let what = || format!("Could not restore the deleted file {}", String::from_utf8_lossy(&ghost.path));
-        let wanted = rebuild.path(&ghost.path);
-        let path = create(ghost, &wanted).explain(what)?;
-        rebuild.ghosts.names.insert(ghost.id, path.clone());
-        if ghost.mode & libc::S_IFMT == libc::S_IFREG {
-            let file = OpenOptions::new().write(true).open(&path).explain(what)?;
-            file.set_len(ghost.size).explain(what)?;
-            for run in &ghost.pages {
-                fill(&file, run, ghost.size, rebuild).explain(what)?;
+/// Looks for another name of a file in the folder where its lost name was, and below.
+fn other_name(path: &[u8], meta: &Metadata, view: &View) -> Option<ByteBuf> {
+    let parent = Path::new(std::ffi::OsStr::from_bytes(path)).parent()?;
+    let mut folders = vec![parent.to_path_buf()];
+    let mut left = SEARCHED;
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(view.path(folder.as_os_str().as_bytes())) else { continue };
+        for entry in entries.flatten() {
+            left = left.checked_sub(1)?;
+            let Ok(found) = entry.metadata() else { continue };
+            let name = folder.join(entry.file_name());
+            if (found.dev(), found.ino()) == (meta.dev(), meta.ino()) {
+                return Some(ByteBuf::from(name.into_os_string().into_encoded_bytes()));
+            }
+            if found.is_dir() && found.dev() == meta.dev() {
+                folders.push(name);
             }
         }
-        std::os::unix::fs::lchown(&path, Some(ghost.uid), Some(ghost.gid)).explain(what)?;
     }
-    Ok(())
+    None
 }
 
-/// Creates the node under its old name, or beside it when that is taken. Folders above it that are gone too are not made.
-fn create(ghost: &GhostV1, wanted: &Path) -> std::io::Result<PathBuf> {
-    for attempt in 0..100u32 {
-        let mut path = wanted.as_os_str().to_owned();
-        if attempt > 0 {
-            path.push(format!(".stasis-{attempt}"));
-        }
-        let path = PathBuf::from(path);
-        let permissions = ghost.mode & 0o7777;
-        let made = match ghost.mode & libc::S_IFMT {
-            libc::S_IFDIR => std::fs::create_dir(&path),
-            libc::S_IFIFO => sys::files::make_fifo(&path, permissions).map_err(Into::into),
-            _ => OpenOptions::new().write(true).create_new(true).mode(permissions).open(&path).map(drop),
-        };
-        match made {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-            Ok(()) => {
-                use std::os::unix::fs::PermissionsExt;
-                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(permissions))?;
-                return Ok(path);
-            }
-        }
-    }
-    Err(std::io::ErrorKind::AlreadyExists.into())
-}
-
-fn fill(file: &File, run: &PageRunV1, size: u64, rebuild: &Rebuild) -> std::io::Result<()> {
-    let pack = rebuild.pack(run.pack)?;
-    let end = run.length.min(size.saturating_sub(run.start));
-    let mut buffer = vec![0u8; (1 << 20).min(end as usize)];
-    let mut done = 0;
-    while done < end {
-        let part = &mut buffer[..(end - done).min(1 << 20) as usize];
-        pack.read_exact_at(part, run.offset + done)?;
-        file.write_all_at(part, run.start + done)?;
-        done += part.len() as u64;
-    }
-    Ok(())
+/// Where the application's `path` is for this command.
+fn here(path: &[u8], rebuild: &Rebuild) -> PathBuf {
+    rebuild.path(path)
 }

@@ -132,7 +132,7 @@ fn collect_live(
         memory,
         signals,
         timers,
-        filesystem: filesystem::collect(pid, status.text("Umask"))?,
+        filesystem: filesystem::collect(pid, status.text("Umask"), collection)?,
         limits: limits::collect(pid)?,
         descriptors: if shares_files { Vec::new() } else { descriptors::collect(pid, collection)? },
         child_subreaper,
@@ -221,17 +221,10 @@ fn refuse_unsupported(process: &FrozenProcess, parent: Option<&FrozenProcess>) -
 }
 
 fn executable(pid: i32, collection: &mut Collection) -> Result<FileRefV1> {
-    use std::os::unix::fs::MetadataExt;
     let link = format!("/proc/{pid}/exe");
-    let what = || format!("Could not examine the executable of process {pid}");
-    let meta = std::fs::metadata(&link).explain(what)?;
-    let target = filesystem::link(&link)?;
-    let (path, deleted) = filesystem::strip_deleted(&target, meta.nlink());
-    let mut file = FileRefV1::new(path, &meta);
-    if deleted {
-        file.ghost = Some(collection.ghosts.add(pid, link.as_ref(), path, &meta)?);
-    }
-    Ok(file)
+    let meta =
+        std::fs::metadata(&link).explain(|| format!("Could not examine the executable of process {pid}"))?;
+    FileRefV1::find(pid, &filesystem::link(&link)?, &meta, link.as_ref(), collection)
 }
 
 /// Adds the calls for what belongs to the process as a whole, before its threads get their credentials.

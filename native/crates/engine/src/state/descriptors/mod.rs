@@ -7,7 +7,7 @@ pub mod anonymous;
 pub mod epoll;
 pub mod eventfd;
 pub mod log;
-pub mod network;
+pub mod memory_file;
 pub mod pipe;
 pub mod regular;
 pub mod signalfd;
@@ -62,7 +62,7 @@ pub enum KindV1 {
     Log(log::LogV1),
     Regular(regular::RegularV1),
     Pipe(pipe::PipeEndV1),
-    Network(network::SocketV1),
+    MemoryFile(memory_file::MemoryFileV1),
     Eventfd(eventfd::EventfdV1),
     Epoll(epoll::EpollV1),
     Timerfd(timerfd::TimerfdV1),
@@ -200,13 +200,20 @@ fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -
     if log::is_log(found, collection) {
         return Ok(KindV1::Log(log::LogV1 {}));
     }
+    if found.flags & libc::O_PATH != 0 {
+        return regular::collect(found, collection).map(KindV1::Regular);
+    }
+    if memory_file::is_memory_file(found) {
+        return memory_file::collect(found, collection).map(KindV1::MemoryFile);
+    }
     if file_type.is_fifo() {
         return pipe::collect(found, id, collection).map(KindV1::Pipe);
     }
-    if file_type.is_socket() {
-        return network::collect(found, id, collection).map(KindV1::Network);
-    }
-    if file_type.is_file() || file_type.is_dir() || file_type.is_char_device() {
+    let by_path = file_type.is_file()
+        || file_type.is_dir()
+        || file_type.is_char_device()
+        || file_type.is_block_device();
+    if by_path {
         return regular::collect(found, collection).map(KindV1::Regular);
     }
     found.refuse("stasis does not capture this kind of descriptor yet")
@@ -229,8 +236,8 @@ macro_rules! of_kind {
 pub fn apply(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
     log::apply(of_kind!(descriptions, KindV1::Log), rebuild)?;
     regular::apply(of_kind!(descriptions, KindV1::Regular), rebuild)?;
+    memory_file::apply(of_kind!(descriptions, KindV1::MemoryFile), rebuild)?;
     pipe::apply(of_kind!(descriptions, KindV1::Pipe), rebuild)?;
-    network::apply(of_kind!(descriptions, KindV1::Network), rebuild)?;
     eventfd::apply(of_kind!(descriptions, KindV1::Eventfd), rebuild)?;
     timerfd::apply(of_kind!(descriptions, KindV1::Timerfd), rebuild)?;
     signalfd::apply(of_kind!(descriptions, KindV1::Signalfd), rebuild)?;
@@ -249,16 +256,21 @@ pub fn settle(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut R
 /// SIGIO owners name processes, so they come when those exist.
 fn apply_owners(descriptions: &[DescriptionV1], rebuild: &Rebuild) -> Result<()> {
     for description in descriptions {
-        let (Some(owner), Some(file)) = (&description.owner, rebuild.descriptions.get(&description.id))
-        else {
-            continue;
-        };
+        let Some(file) = rebuild.descriptions.get(&description.id) else { continue };
         let what = || format!("Could not restore who owns description {}", description.id.0);
-        if let Some(current) = rebuild.current(crate::ids::OriginalPid(owner.pid)) {
-            sys::files::set_owner(file.as_fd(), owner.kind, current).explain(what)?;
+        if let Some(owner) = &description.owner {
+            if let Some(current) = rebuild.current(crate::ids::OriginalPid(owner.pid)) {
+                sys::files::set_owner(file.as_fd(), owner.kind, current).explain(what)?;
+            }
+            if owner.signal != 0 {
+                sys::files::set_owner_signal(file.as_fd(), owner.signal).explain(what)?;
+            }
         }
-        if owner.signal != 0 {
-            sys::files::set_owner_signal(file.as_fd(), owner.signal).explain(what)?;
+        if description.flags & (libc::O_ASYNC | libc::O_PATH) == libc::O_ASYNC {
+            // Only a change of the flag has the file registered for signals.
+            let flags = sys::files::status_flags(file.as_fd()).explain(what)?;
+            sys::files::set_status_flags(file.as_fd(), flags & !libc::O_ASYNC).explain(what)?;
+            sys::files::set_status_flags(file.as_fd(), flags | libc::O_ASYNC).explain(what)?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
 use crate::rebuild::Rebuild;
-use crate::state::filesystem::{self, FileRefV1};
+use crate::state::filesystem::FileRefV1;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
@@ -59,12 +59,8 @@ pub fn collect(found: &Found, _id: DescriptionId, collection: &mut Collection) -
 }
 
 fn fifo(found: &Found, collection: &mut Collection) -> Result<FileRefV1> {
-    let (path, deleted) = filesystem::strip_deleted(&found.link, found.meta.nlink());
-    let mut file = FileRefV1::new(path, &found.meta);
-    if deleted {
-        file.ghost = Some(collection.ghosts.add_fifo(path, &found.meta));
-    }
-    Ok(file)
+    let through = format!("/proc/{}/fd/{}", found.pid, found.fd);
+    FileRefV1::find(found.pid, &found.link, &found.meta, through.as_ref(), collection)
 }
 
 /// Copies what is queued without taking it: tee(2) into a pipe of our own, then read from that. The reading end is
