@@ -8,6 +8,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod log;
 pub mod memory_file;
+pub mod network;
 pub mod pipe;
 pub mod regular;
 pub mod signalfd;
@@ -63,6 +64,7 @@ pub enum KindV1 {
     Regular(regular::RegularV1),
     Pipe(pipe::PipeEndV1),
     MemoryFile(memory_file::MemoryFileV1),
+    Network(network::SocketV1),
     Eventfd(eventfd::EventfdV1),
     Epoll(epoll::EpollV1),
     Timerfd(timerfd::TimerfdV1),
@@ -209,6 +211,9 @@ fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -
     if file_type.is_fifo() {
         return pipe::collect(found, id, collection).map(KindV1::Pipe);
     }
+    if file_type.is_socket() {
+        return network::collect(found, id, collection).map(KindV1::Network);
+    }
     let by_path = file_type.is_file()
         || file_type.is_dir()
         || file_type.is_char_device()
@@ -238,6 +243,7 @@ pub fn apply(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()
     regular::apply(of_kind!(descriptions, KindV1::Regular), rebuild)?;
     memory_file::apply(of_kind!(descriptions, KindV1::MemoryFile), rebuild)?;
     pipe::apply(of_kind!(descriptions, KindV1::Pipe), rebuild)?;
+    network::apply(of_kind!(descriptions, KindV1::Network), rebuild)?;
     eventfd::apply(of_kind!(descriptions, KindV1::Eventfd), rebuild)?;
     timerfd::apply(of_kind!(descriptions, KindV1::Timerfd), rebuild)?;
     signalfd::apply(of_kind!(descriptions, KindV1::Signalfd), rebuild)?;

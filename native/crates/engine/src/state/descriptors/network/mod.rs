@@ -1,0 +1,143 @@
+//! Sockets other than UNIX ones: IP of every kind, netlink, packet. What all of them have in common is here, the rest in
+//! a file for each family.
+
+mod address;
+mod diagnosis;
+pub mod inet;
+mod messages;
+mod multicast;
+mod netlink;
+mod options;
+mod packet;
+mod queue;
+mod wire;
+
+use super::{DescriptionV1, Found};
+use crate::collection::Collection;
+use crate::explain::{Explain, Result};
+use crate::ids::DescriptionId;
+use crate::rebuild::Rebuild;
+use options::{OptionV1, SOL_SOCKET, Stage};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, fchown};
+use sys::socket_options as option;
+
+/// A socket's names and options, whatever its family.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SocketV1 {
+    /// AF_INET and so on.
+    pub domain: i32,
+    /// SOCK_STREAM and so on.
+    pub kind: i32,
+    pub protocol: i32,
+    /// Who made it: SO_REUSEPORT groups have one owner.
+    pub uid: u32,
+    pub gid: u32,
+    pub options: Vec<OptionV1>,
+    /// Classic BPF, 8 bytes an instruction.
+    pub filter: ByteBuf,
+    pub body: BodyV1,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum BodyV1 {
+    Inet(inet::InetV1),
+    Netlink(netlink::NetlinkV1),
+    Packet(packet::PacketV1),
+}
+
+/// The address family of a socket (`SO_DOMAIN`).
+pub fn domain(found: &Found) -> Result<i32> {
+    option::number(found.file.as_fd(), SOL_SOCKET, libc::SO_DOMAIN)
+        .explain(|| format!("Could not examine {} of process {}", found.name(), found.pid))
+}
+
+pub fn collect(found: &Found, id: DescriptionId, collection: &mut Collection) -> Result<SocketV1> {
+    let socket = found.file.as_fd();
+    let what = || format!("Could not examine {} of process {}", found.name(), found.pid);
+    in_own_namespace(found)?;
+    let domain = domain(found)?;
+    let mut saved = SocketV1 {
+        domain,
+        kind: option::number(socket, SOL_SOCKET, libc::SO_TYPE).explain(what)?,
+        protocol: option::number(socket, SOL_SOCKET, libc::SO_PROTOCOL).explain(what)?,
+        uid: found.meta.uid(),
+        gid: found.meta.gid(),
+        options: options::collect(found, socket)?,
+        filter: ByteBuf::from(filter(found)?),
+        body: BodyV1::Netlink(netlink::NetlinkV1::default()),
+    };
+    saved.body = match domain {
+        libc::AF_INET | libc::AF_INET6 => BodyV1::Inet(inet::collect(found, id, &saved, collection)?),
+        libc::AF_NETLINK => BodyV1::Netlink(netlink::collect(found)?),
+        libc::AF_PACKET => BodyV1::Packet(packet::collect(found, collection)?),
+        other => found.refuse(&format!("stasis does not know sockets of address family {other}"))?,
+    };
+    Ok(saved)
+}
+
+/// Sockets are made again in the namespace of this command, so they must live in it.
+fn in_own_namespace(found: &Found) -> Result<()> {
+    let inode = |file: OwnedFd| std::fs::File::from(file).metadata().map(|meta| meta.ino());
+    let Ok(theirs) = sys::network::namespace(found.file.as_fd()) else { return Ok(()) };
+    let ours = std::fs::metadata("/proc/thread-self/ns/net").map(|meta| meta.ino());
+    match (inode(theirs), ours) {
+        (Ok(theirs), Ok(ours)) if theirs != ours => {
+            found.refuse("it lives in another network namespace than stasis")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn filter(found: &Found) -> Result<Vec<u8>> {
+    match option::filter(found.file.as_fd()) {
+        Ok(program) => Ok(program),
+        Err(sys::Errno::EACCES) => found.refuse("an eBPF program filters what it receives"),
+        Err(errno) => Err(errno).explain(|| format!("Could not read the filter of {}", found.name())),
+    }
+}
+
+pub fn apply(sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuild) -> Result<()> {
+    for (description, socket) in &sockets {
+        let what = || format!("Could not restore socket {}", description.id.0);
+        let file = match &socket.body {
+            BodyV1::Inet(own) => inet::apply(socket, own, rebuild)?,
+            BodyV1::Netlink(own) => netlink::apply(socket, own, rebuild)?,
+            BodyV1::Packet(own) => packet::apply(socket, own)?,
+        };
+        let flags = description.flags & (libc::O_NONBLOCK | libc::O_APPEND);
+        sys::files::set_status_flags(file.as_fd(), flags).explain(what)?;
+        rebuild.descriptions.insert(description.id, file);
+    }
+    Ok(())
+}
+
+/// A new socket of the same owner, with what must be there before it gets a name.
+fn make(saved: &SocketV1, protocol: i32) -> Result<OwnedFd> {
+    let what = || "Could not make a socket".to_owned();
+    let file = sys::network::socket(saved.domain, saved.kind, protocol).explain(what)?;
+    own(&file, saved);
+    options::apply(file.as_fd(), &saved.options, Stage::Unbound, false)?;
+    Ok(file)
+}
+
+/// Gives a socket its owner. Without CAP_CHOWN it stays ours, which only SO_REUSEPORT groups and /proc/net can tell.
+fn own(file: &OwnedFd, saved: &SocketV1) {
+    let _ = fchown(file, Some(saved.uid), Some(saved.gid));
+}
+
+/// The last steps: all options, and the filter, which must not see what was put into the queue.
+fn complete(socket: BorrowedFd, saved: &SocketV1, connected: bool) -> Result<()> {
+    options::apply(socket, &saved.options, Stage::Complete, connected)?;
+    if !saved.filter.is_empty() {
+        option::attach_filter(socket, &saved.filter).explain(|| "Could not restore a filter".to_owned())?;
+    }
+    const SO_LOCK_FILTER: i32 = 44;
+    if options::saved_number(&saved.options, SOL_SOCKET, SO_LOCK_FILTER) != 0 {
+        option::set_number(socket, SOL_SOCKET, SO_LOCK_FILTER, 1)
+            .explain(|| "Could not lock a filter".to_owned())?;
+    }
+    Ok(())
+}
