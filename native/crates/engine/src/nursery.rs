@@ -157,6 +157,9 @@ impl Nursery {
         let roomy = program.data(&[1_048_576u64.to_le_bytes(), 1_048_576u64.to_le_bytes()].concat());
         const RLIMIT_NOFILE: u64 = 7;
         const RLIMIT_CORE: u64 = 4;
+        let (_, most) = sys::process::limit(0, RLIMIT_NOFILE as u32).unwrap_or_default();
+        let allowed = program.data(&[most.to_le_bytes(), most.to_le_bytes()].concat());
+        program.attempt("prlimit64", libc::SYS_prlimit64, &[0, RLIMIT_NOFILE, allowed, 0]);
         program.attempt("prlimit64", libc::SYS_prlimit64, &[0, RLIMIT_NOFILE, roomy, 0]);
         let none = program.data(&[0u64.to_le_bytes(), u64::MAX.to_le_bytes()].concat());
         program.attempt("prlimit64", libc::SYS_prlimit64, &[0, RLIMIT_CORE, none, 0]);

@@ -137,6 +137,12 @@ fn rebuild(
         furnish(process, &nursery, &mut rebuild)?;
         control.advance(1);
     }
+    // Only now: a table may belong to several processes, and the last delivery closes the way to it.
+    for process in &image.processes {
+        if let BodyV1::Live(live) = &process.body {
+            descriptors::install(live, &Stopped::assume(rebuild.pids[&process.pid]), &nursery, &rebuild)?;
+        }
+    }
     descriptors::settle(&image.descriptions, &nursery, &mut rebuild)?;
     shared_memory::seal(&image.shared_memory, &rebuild)?;
     system_v::settle(&image.system_v, &nursery, &mut rebuild)?;
@@ -263,7 +269,7 @@ fn furnish(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Res
     if !live.shares_fs {
         filesystem::apply(&live.filesystem, &thread, nursery, rebuild)?;
     }
-    descriptors::install(live, &thread, nursery, rebuild)
+    Ok(())
 }
 
 /// Gives a process its threads, signals, timers, limits and credentials, and leaves every thread one step before

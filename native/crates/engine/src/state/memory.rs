@@ -211,9 +211,7 @@ fn backing(pid: i32, map: &Mapping, collection: &mut Collection) -> Result<Backi
         return Ok(BackingV1::SystemV { shmid, offset: map.offset });
     }
     let shared = map.permissions[3] == b's';
-    if map.inode == 0
-        || (name.starts_with(b"/anon_hugepage") && !shared)
-        || (name.starts_with(b"/dev/zero") && !shared)
+    if map.inode == 0 || (name.starts_with(b"/anon_hugepage") && !shared) || (name == b"/dev/zero" && !shared)
     {
         return Ok(BackingV1::Anonymous);
     }

@@ -106,13 +106,6 @@ fn restore_pipe(pipe: &PipeV1, ends: Vec<&DescriptionV1>, rebuild: &mut Rebuild)
         None => sys::files::pipe(libc::O_NONBLOCK).map(|(r, w)| (w, Some(r))).explain(what)?,
     };
     sys::files::set_pipe_capacity(both.as_fd(), pipe.capacity).explain(what)?;
-    for end in ends {
-        let flags = end.flags & (libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT);
-        // Nonblocking for the open alone: a FIFO's blocking open would wait.
-        let file = sys::files::reopen(both.as_fd(), flags | libc::O_NONBLOCK).explain(what)?;
-        sys::files::set_status_flags(file.as_fd(), flags).explain(what)?;
-        rebuild.descriptions.insert(end.id, file);
-    }
     let mut rest = pipe.queued.as_slice();
     for &length in &pipe.packets {
         let (packet, tail) =
@@ -122,6 +115,32 @@ fn restore_pipe(pipe: &PipeV1, ends: Vec<&DescriptionV1>, rebuild: &mut Rebuild)
         rest = tail;
     }
     sys::files::write_all(both.as_fd(), rest).explain(what)?;
-    drop(other);
+    for end in ends {
+        let flags = end.flags & (libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT);
+        let file = match first_description(end.flags, &both, other.as_ref()) {
+            Some(original) => original.try_clone().explain(what)?,
+            // Nonblocking for the open alone: a FIFO's blocking open would wait.
+            None => sys::files::reopen(both.as_fd(), flags | libc::O_NONBLOCK).explain(what)?,
+        };
+        sys::files::set_status_flags(file.as_fd(), flags).explain(what)?;
+        rebuild.descriptions.insert(end.id, file);
+    }
     Ok(())
 }
+
+/// The descriptions that pipe(2) itself makes differ from those of open(2): they lack O_LARGEFILE.
+fn first_description<'a>(
+    flags: i32,
+    writer: &'a OwnedFd,
+    reader: Option<&'a OwnedFd>,
+) -> Option<&'a OwnedFd> {
+    let reader = reader?;
+    match flags & (libc::O_ACCMODE | KERNEL_LARGEFILE) {
+        libc::O_RDONLY => Some(reader),
+        libc::O_WRONLY => Some(writer),
+        _ => None,
+    }
+}
+
+/// O_LARGEFILE as the kernel has it; for libc it is 0 on 64-bit machines.
+const KERNEL_LARGEFILE: i32 = 0o100_000;
