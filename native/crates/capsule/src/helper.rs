@@ -24,7 +24,7 @@ pub fn launch(
     let memory = folder::executable_in_memory(c"stasis-init", program)?;
     let (ours, theirs) = UnixStream::pair()?;
     // The path names the child's own copy of the descriptor, which is closed by the execution itself.
-    let mut first = Command::new(format!("/proc/self/fd/{}", memory.as_raw_fd()))
+    let mut first = Command::new(format!("/proc/thread-self/fd/{}", memory.as_raw_fd()))
         .arg0("stasis-init")
         .env_clear()
         .stdin(OwnedFd::from(theirs))

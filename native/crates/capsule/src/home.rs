@@ -44,6 +44,6 @@ pub fn prepare(home: &Home) -> Result<(), Fault> {
 pub fn short_path(folder: &Path, name: &str) -> io::Result<(File, PathBuf)> {
     use std::os::fd::AsRawFd;
     let folder = File::open(folder)?;
-    let path = PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()));
+    let path = PathBuf::from(format!("/proc/thread-self/fd/{}/{name}", folder.as_raw_fd()));
     Ok((folder, path))
 }

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// The pid, in the PID namespace of the caller's `/proc`, of the process that `pidfd` names; `ESRCH`-like
 /// `NotFound` when it has been reaped (proc_pid_fdinfo(5)).
 pub fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<i32> {
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let info = fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", pidfd.as_raw_fd()))?;
     let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
     pid.filter(|pid| *pid > 0).ok_or_else(|| io::ErrorKind::NotFound.into())
 }

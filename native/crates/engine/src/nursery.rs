@@ -6,6 +6,7 @@ use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::procfs;
 use crate::program::Program;
+use crate::state::capsule::CapsuleV1;
 use crate::state::host::VdsoV1;
 use crate::stub::Hole;
 use abi::{Code, Fault};
@@ -171,6 +172,16 @@ impl Nursery {
     /// Takes charge of a process that one of ours has made.
     pub fn adopt(&mut self, pids: impl Iterator<Item = i32>) {
         self.born.extend(pids);
+    }
+
+    /// Tells a new capsule which of the processes, made by now, is the application's root.
+    pub fn name_root(&mut self, saved: Option<&CapsuleV1>) -> Result<()> {
+        match (&mut self.cradle, saved) {
+            (Cradle::Capsule(building), Some(saved)) => {
+                building.adopt_root(saved.root.map(|root| root.0), saved.ending)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A process of ours has ended and was waited for.

@@ -105,6 +105,7 @@ fn rebuild(
         unmoved.then(|| PathBuf::from(OsStr::from_bytes(&[&place.root, path].concat())))
     })?;
     let pids = grow(&image, &mut nursery)?;
+    nursery.name_root(image.capsule.as_ref())?;
     let mut rebuild = Rebuild {
         image: Rc::clone(&image),
         reader,

@@ -190,7 +190,7 @@ pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A new open file description of the same file, with other flags (through /proc/self/fd).
+/// A new open file description of the same file, with other flags (through /proc/thread-self/fd).
 pub fn reopen(fd: BorrowedFd, flags: i32) -> Result<OwnedFd> {
     open(std::path::Path::new(&format!("/proc/thread-self/fd/{}", fd.as_raw_fd())), flags)
 }

@@ -67,7 +67,5 @@ pub fn build(
         clock_offsets,
         terminal: saved.terminal,
     };
-    let mut building = capsule::build(home, spec, init)?;
-    building.adopt_root(saved.root.map(|root| root.0), saved.ending)?;
-    Ok(building)
+    capsule::build(home, spec, init)
 }
