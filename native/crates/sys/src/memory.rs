@@ -140,3 +140,34 @@ pub fn write_through_mapping(file: &File, offset: u64, data: &[u8], page_size: u
         Errno::check(libc::munmap(at, length).into()).map(drop)
     }
 }
+
+/// The file behind a new anonymous shared mapping of `length` bytes, as nothing else gives it: without a name, and of
+/// pages of `huge` bytes when that is not 0. Needs CAP_CHECKPOINT_RESTORE (/proc/PID/map_files).
+pub fn anonymous_shared_file(length: u64, huge: u64) -> Result<File> {
+    let length = length as usize;
+    let page_size = if huge == 0 {
+        0
+    } else {
+        libc::MAP_HUGETLB | (huge.trailing_zeros() << libc::MAP_HUGE_SHIFT) as i32
+    };
+    // SAFETY: the mapping is fresh, nothing else knows of it, and it is gone before this returns; the file outlives it.
+    unsafe {
+        let at = libc::mmap(
+            std::ptr::null_mut(),
+            length,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_ANONYMOUS | page_size,
+            -1,
+            0,
+        );
+        if at == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        let start = at as usize;
+        let path =
+            format!("/proc/self/map_files/{start:x}-{:x}", start + length.next_multiple_of(PAGE as usize));
+        let file = File::options().read(true).write(true).open(path).map_err(|error| Errno::from_io(&error));
+        Errno::check(libc::munmap(at, length).into())?;
+        file
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::filesystem::{self, FileRefV1};
 use super::layout;
-use super::shared_memory::SharedMemoryId;
+use super::shared_memory::{self, SharedMemoryId};
 use super::system_v;
 use crate::collection::Collection;
 use crate::delivery::Delivery;
@@ -15,7 +15,7 @@ use crate::stub::Hole;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::collections::HashMap;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use tracee::Stopped;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -215,8 +215,7 @@ fn backing(pid: i32, map: &Mapping, collection: &mut Collection) -> Result<Backi
     {
         return Ok(BackingV1::Anonymous);
     }
-    let memory_file = [&b"/dev/zero (deleted)"[..], b"/memfd:", b"/anon_hugepage"];
-    if map.device.0 == 0 && memory_file.iter().any(|prefix| name.starts_with(prefix)) {
+    if map.device.0 == 0 && shared_memory::is_named_like_one(name) {
         let object = collection.shared_memory.of_mapping(pid, map)?;
         return Ok(BackingV1::Shared { object, offset: map.offset });
     }
@@ -274,7 +273,7 @@ pub struct Target<'a> {
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Needed {
     File { path: Vec<u8>, ghost: Option<u32>, writable: bool },
-    Shared(SharedMemoryId),
+    Shared { object: SharedMemoryId, writable: bool },
     Pack(u32),
 }
 
@@ -343,9 +342,16 @@ fn deliver(
                 opened.push(rebuild.open(reference.expect("the need came from a mapping"), flags)?);
                 opened[opened.len() - 1].as_raw_fd()
             }
-            Needed::Shared(object) => {
-                let file = rebuild.shared_memory.get(object).ok_or(sys::Errno::ENOENT);
-                file.explain(|| "Could not find shared memory in the snapshot".to_owned())?.as_raw_fd()
+            Needed::Shared { object, writable } => {
+                let what = || "Could not find shared memory in the snapshot".to_owned();
+                let file = rebuild.shared_memory.get(object).ok_or(sys::Errno::ENOENT).explain(what)?;
+                if *writable {
+                    file.as_raw_fd()
+                } else {
+                    // A mapping that could become writable would stand in the way of F_SEAL_WRITE.
+                    opened.push(sys::files::reopen(file.as_fd(), libc::O_RDONLY).explain(what)?);
+                    opened[opened.len() - 1].as_raw_fd()
+                }
             }
             Needed::Pack(index) => rebuild
                 .pack(*index)
@@ -369,7 +375,9 @@ fn need_of(mapping: &MappingV1) -> Option<Needed> {
             ghost: file.ghost,
             writable: mapping.shared && mapping.may_write,
         }),
-        BackingV1::Shared { object, .. } => Some(Needed::Shared(*object)),
+        BackingV1::Shared { object, .. } => {
+            Some(Needed::Shared { object: *object, writable: mapping.shared && mapping.may_write })
+        }
         _ => None,
     }
 }

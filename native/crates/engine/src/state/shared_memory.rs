@@ -33,6 +33,12 @@ pub struct SharedMemoryV1 {
     pub pages: Vec<PageRunV1>,
 }
 
+/// Is `name` one that the kernel gives to memory outside any file system?
+pub fn is_named_like_one(name: &[u8]) -> bool {
+    let prefixes = [&b"/dev/zero (deleted)"[..], b"/memfd:", b"/anon_hugepage (deleted)"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// An object met while collecting, and the file through which its contents are read.
 pub struct Source {
     pub object: SharedMemoryV1,
@@ -97,58 +103,86 @@ impl Collector {
     }
 }
 
-/// Makes the objects anew, as memory files filled from the packs. Seals come when everybody has mapped.
+/// Makes the objects anew, filled from the packs. Owner, permissions and seals come when everybody has mapped.
 pub fn apply(objects: &[SharedMemoryV1], rebuild: &mut Rebuild) -> Result<()> {
     for object in objects {
         let what = || format!("Could not restore shared memory {}", object.id.0);
-        let name = object.name.as_ref().map_or(b"zero".to_vec(), |name| name.to_vec());
-        let name = std::ffi::CString::new(name).map_err(|_| sys::Errno::EINVAL).explain(what)?;
-        let flags = if object.huge == 0 { libc::MFD_ALLOW_SEALING } else { huge_flags(object.huge) };
-        let file = sys::memory::memory_file(&name, flags).explain(what)?;
+        let file = create(object).explain(what)?;
         file.set_len(object.size).explain(what)?;
         for run in &object.pages {
-            load(&file, run, object.huge, rebuild).explain(what)?;
+            load(&file, run, object, rebuild).explain(what)?;
         }
-        if object.uid != sys::process::geteuid() {
-            std::os::unix::fs::fchown(&file, Some(object.uid), Some(object.gid)).explain(what)?;
-        }
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(object.mode)).explain(what)?;
         rebuild.shared_memory.insert(object.id, file);
     }
     Ok(())
 }
 
-fn huge_flags(page_size: u64) -> u32 {
-    libc::MFD_HUGETLB | libc::MFD_ALLOW_SEALING | page_size.trailing_zeros() << libc::MFD_HUGE_SHIFT
+/// Anonymous memory comes back as such where its file can be had (CAP_CHECKPOINT_RESTORE), else as a memory file.
+fn create(object: &SharedMemoryV1) -> sys::Result<File> {
+    let Some(name) = &object.name else {
+        let anonymous = sys::memory::anonymous_shared_file(object.size, object.huge);
+        return anonymous.or_else(|_| sys::memory::memory_file(c"anonymous", flags(object)));
+    };
+    let name = std::ffi::CString::new(name.to_vec()).map_err(|_| sys::Errno::EINVAL)?;
+    /// MFD_EXEC and MFD_NOEXEC_SEAL (Linux 6.3); else vm.memfd_noexec decides.
+    const EXEC: u32 = 0x10;
+    const NOEXEC_SEAL: u32 = 0x8;
+    const F_SEAL_EXEC: i32 = 0x20;
+    let manner = if object.seals & F_SEAL_EXEC == 0 { EXEC } else { NOEXEC_SEAL };
+    match sys::memory::memory_file(&name, flags(object) | manner) {
+        Err(sys::Errno::EINVAL) => sys::memory::memory_file(&name, flags(object)),
+        made => made,
+    }
 }
 
-/// Copies one run from its pack into the object. Huge pages take no write(2), so they are written through a mapping.
-fn load(file: &File, run: &PageRunV1, huge: u64, rebuild: &Rebuild) -> std::io::Result<()> {
+fn flags(object: &SharedMemoryV1) -> u32 {
+    let sealing = if object.seals == F_SEAL_SEAL { 0 } else { libc::MFD_ALLOW_SEALING };
+    sealing | if object.huge == 0 { 0 } else { huge_flags(object.huge) }
+}
+
+const F_SEAL_SEAL: i32 = 1;
+
+fn huge_flags(page_size: u64) -> u32 {
+    libc::MFD_HUGETLB | page_size.trailing_zeros() << libc::MFD_HUGE_SHIFT
+}
+
+/// Copies one run from its pack into the object, which need not end with a page. Huge pages take no write(2), so they
+/// are written through a mapping.
+fn load(file: &File, run: &PageRunV1, object: &SharedMemoryV1, rebuild: &Rebuild) -> std::io::Result<()> {
     let pack = rebuild.pack(run.pack)?;
-    let mut buffer = vec![0u8; (1 << 20).min(run.length as usize)];
+    let length = run.length.min(object.size.saturating_sub(run.start));
+    let mut buffer = vec![0u8; (1 << 20).min(length as usize)];
     let mut done = 0;
-    while done < run.length {
-        let part = &mut buffer[..(run.length - done).min(1 << 20) as usize];
+    while done < length {
+        let part = &mut buffer[..(length - done).min(1 << 20) as usize];
         pack.read_exact_at(part, run.offset + done)?;
-        if huge == 0 {
+        if object.huge == 0 {
             file.write_all_at(part, run.start + done)?;
         } else {
-            sys::memory::write_through_mapping(file, run.start + done, part, huge)?;
+            sys::memory::write_through_mapping(file, run.start + done, part, object.huge)?;
         }
         done += part.len() as u64;
     }
     Ok(())
 }
 
-/// Seals the objects again, once every mapping and descriptor of them exists.
+/// Gives the objects their owners and permissions, and seals them again, once every mapping and descriptor of them
+/// exists.
 pub fn seal(objects: &[SharedMemoryV1], rebuild: &Rebuild) -> Result<()> {
-    const F_SEAL_SEAL: i32 = 1;
-    for object in objects.iter().filter(|object| object.name.is_some() && object.seals != 0) {
+    use std::os::unix::fs::PermissionsExt;
+    for object in objects {
+        let what = || format!("Could not seal shared memory {}", object.id.0);
         let Some(file) = rebuild.shared_memory.get(&object.id) else { continue };
-        if object.seals != F_SEAL_SEAL || sys::files::seals(file.as_fd()).unwrap_or(0) != F_SEAL_SEAL {
-            sys::files::add_seals(file.as_fd(), object.seals)
-                .explain(|| format!("Could not seal shared memory {}", object.id.0))?;
+        let meta = file.metadata().explain(what)?;
+        if (meta.uid(), meta.gid()) != (object.uid, object.gid) {
+            std::os::unix::fs::fchown(file, Some(object.uid), Some(object.gid)).explain(what)?;
+        }
+        if meta.mode() & 0o7777 != object.mode {
+            file.set_permissions(std::fs::Permissions::from_mode(object.mode)).explain(what)?;
+        }
+        let missing = object.seals & !sys::files::seals(file.as_fd()).unwrap_or(object.seals);
+        if missing != 0 && object.name.is_some() {
+            sys::files::add_seals(file.as_fd(), missing).explain(what)?;
         }
     }
     Ok(())
