@@ -1,5 +1,7 @@
 //! Everything that a snapshot says of its applications, section by section (docs/image_format.md).
 
+mod validate;
+
 use crate::explain::{Explain, Result};
 use crate::state::capsule::CapsuleV1;
 use crate::state::descriptors::{DescriptionV1, pipe::PipeV1};
@@ -14,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// A captured chain of applications. Page data is in packs; all else is here.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Chain {
     pub host: HostV1,
     /// None for a process tree that stasis did not start.
@@ -42,8 +44,9 @@ impl Chain {
         put(writer, "system_v", &self.system_v)
     }
 
+    /// Reads all sections and checks that they can be right together.
     pub fn read(reader: &mut SnapshotReader) -> Result<Self> {
-        Ok(Self {
+        let chain = Self {
             host: get(reader, "host")?,
             capsule: get(reader, "capsule")?,
             processes: get(reader, "processes")?,
@@ -52,7 +55,9 @@ impl Chain {
             shared_memory: get(reader, "shared_memory")?,
             ghosts: get(reader, "ghosts")?,
             system_v: get(reader, "system_v")?,
-        })
+        };
+        validate::validate(&chain, &|pack| reader.pack_extent(pack).ok())?;
+        Ok(chain)
     }
 }
 

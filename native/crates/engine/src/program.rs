@@ -1,6 +1,7 @@
 //! A list of system calls with the data that they point to, run in a process that is being restored.
 
 use crate::explain::{Explain, Result};
+use abi::{Code, Fault};
 use tracee::{Bench, Call, Stopped};
 
 /// Calls and payload for one round trip (more when there are many calls).
@@ -51,8 +52,11 @@ impl<'b> Program<'b> {
     /// Runs everything in order and forgets it. Results are the kernel's raw values.
     pub fn run(&mut self, thread: &Stopped) -> Result<Vec<i64>> {
         let (at, room) = self.bench.payload();
-        assert!(self.payload.len() as u64 <= room, "payload of a restore program is bounded by its builder");
         let what = || format!("Could not restore thread {}", thread.tid());
+        if self.payload.len() as u64 > room {
+            let why = format!("its state takes {} bytes at once, {room} fit", self.payload.len());
+            return Err(Fault::new(Code::RestoreFailed, what()).because(why));
+        }
         thread.write(at, &self.payload).explain(what)?;
         let results = self.bench.run(thread, &self.calls).explain(what)?;
         self.calls.clear();

@@ -10,8 +10,8 @@ use crate::rebuild::{Rebuild, moved};
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
 use crate::state::seccomp::{self, SeccompV1};
 use crate::state::{
-    capsule, descriptors, filesystem, ghosts, host, identity, limits, memory, process, shared_memory,
-    signals, system_v, thread, timers,
+    capsule, descriptors, filesystem, ghosts, host, identity, limits, memory, process, processor,
+    shared_memory, signals, system_v, thread, timers,
 };
 use crate::stub::Hole;
 use ::capsule::{Aid, ClockOffsets};
@@ -71,6 +71,7 @@ fn check(request: &Restore, control: &Control) -> Result<(SnapshotReader, Chain)
         reader.section(known).explain(what)?;
     }
     reader.finish().explain(what)?;
+    require_processor(&chain)?;
     let own = host::own_vdso()?;
     if own != chain.host.vdso {
         return Err(Fault::new(Code::HostLacks, what())
@@ -81,6 +82,11 @@ fn check(request: &Restore, control: &Control) -> Result<(SnapshotReader, Chain)
             .hint("Restore it on a host that runs the same kernel build"));
     }
     Ok((reader, chain))
+}
+
+fn require_processor(chain: &Chain) -> Result<()> {
+    let threads = lives(chain).flat_map(|live| &live.threads);
+    processor::require(&chain.host.processor, &mut threads.map(|thread| thread.xstate.as_slice()))
 }
 
 fn rebuild(

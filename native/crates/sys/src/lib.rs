@@ -17,6 +17,7 @@ pub mod poll;
 pub mod privileges;
 pub mod probe;
 pub mod process;
+pub mod processor;
 pub mod ptrace;
 pub mod signals;
 pub mod socket_options;

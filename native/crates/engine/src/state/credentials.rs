@@ -10,7 +10,7 @@ const CAP_VERSION_3: u32 = 0x2008_0522;
 const SECBIT_NO_SETUID_FIXUP: u64 = 1 << 2;
 const SECBIT_KEEP_CAPS: u64 = 1 << 4;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialsV1 {
     /// Real, effective, saved and file-system id.
     pub uid: [u32; 4],

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use tracee::Stopped;
 
 /// A file that the snapshot does not contain: its path in the application's view, and what it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRefV1 {
     pub path: ByteBuf,
     pub device: u64,
@@ -31,7 +31,7 @@ pub struct FileRefV1 {
     pub ghost: Option<u32>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FilesystemV1 {
     pub cwd: FileRefV1,
     /// The root folder; `/` unless the process called chroot(2).

@@ -1,10 +1,11 @@
 //! The host that a snapshot was taken on: what a restore must compare itself with.
 
+use super::processor::{self, ProcessorV1};
 use crate::explain::{Explain, Result};
 use crate::procfs;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostV1 {
     pub release: String,
     pub machine: String,
@@ -15,6 +16,8 @@ pub struct HostV1 {
     pub realtime_ns: i64,
     /// Sizes in bytes of `[vvar]`, `[vvar_vclock]`, `[vdso]`, 0 where absent, and a hash of the last one's code.
     pub vdso: VdsoV1,
+    #[serde(default)]
+    pub processor: ProcessorV1,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,7 @@ pub fn collect(pid: i32) -> Result<HostV1> {
         boottime_ns: sys::process::clock(libc::CLOCK_BOOTTIME).explain(what)? - own_boottime + boottime,
         realtime_ns: sys::process::clock(libc::CLOCK_REALTIME).explain(what)?,
         vdso: own_vdso()?,
+        processor: processor::collect(),
     })
 }
 

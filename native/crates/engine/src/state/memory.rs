@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use tracee::Stopped;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AddressSpaceV1 {
     pub layout: LayoutV1,
     pub auxv: ByteBuf,

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod namespaces;
 pub mod pages;
 pub mod process;
+pub mod processor;
 pub mod scheduling;
 pub mod seccomp;
 pub mod shared_memory;

@@ -40,7 +40,7 @@ pub enum BodyV1 {
     },
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LiveV1 {
     /// Stopped by a signal (SIGSTOP and its like).
     pub stopped: bool,

@@ -9,7 +9,7 @@ use sys::process::{self, SchedAttr};
 const SCHED_RESET_ON_FORK: u64 = 1;
 const IOPRIO_WHO_PROCESS: u64 = 1;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SchedulingV1 {
     pub policy: u32,
     pub reset_on_fork: bool,

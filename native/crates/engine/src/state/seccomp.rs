@@ -12,8 +12,9 @@ use serde_bytes::ByteBuf;
 const STRICT: &str = "1";
 const FILTER: &str = "2";
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SeccompV1 {
+    #[default]
     Off,
     Strict,
     /// Oldest first.

@@ -1,6 +1,7 @@
 //! A thread: registers and extended state, mask, per-thread kernel registrations (clone(2), rseq(2), sigaltstack(2)).
 
 use super::credentials::{self, CredentialsV1};
+use super::processor;
 use super::scheduling::{self, SchedulingV1};
 use super::seccomp::{self, SeccompV1};
 use super::signals;
@@ -18,7 +19,7 @@ const PR_GET_TID_ADDRESS: u64 = 40;
 const SS_ONSTACK: u32 = 1;
 const SS_DISABLE: u32 = 2;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ThreadV1 {
     pub tid: OriginalPid,
     /// `user_regs_struct` in its order, as at the stop.
@@ -39,7 +40,7 @@ pub struct ThreadV1 {
     pub pending: Vec<ByteBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct SigaltstackV1 {
     pub sp: u64,
     pub flags: u32,
@@ -172,7 +173,7 @@ pub fn apply_registers(saved: &ThreadV1, thread: &Stopped) -> Result<()> {
         // The restart block belongs to the old thread: the call starts again from its arguments.
         regs = tracee::left_to_the_kernel(&regs).unwrap_or(regs);
     }
-    thread.set_xstate(&saved.xstate).explain(what)?;
+    thread.set_xstate(&processor::fitted(&saved.xstate)).explain(what)?;
     thread.set_registers(&regs).explain(what)?;
     thread.set_signal_mask(saved.signal_mask).explain(what)
 }
