@@ -2,6 +2,7 @@
 
 import { run } from "./command.ts";
 import { BUNDLE, LIBRARY, MAIN, PRODUCT, ROOT, STAGE, STAGED_LIBRARY, STAGED_MAIN } from "./layout.ts";
+import { loadLazily } from "./lazy_modules.ts";
 import { unlessUnchanged } from "./stamp.ts";
 
 /** The executable behind which the program is put: ours with Deno in it, or Deno's own. */
@@ -11,13 +12,14 @@ export type Base = { kind: "launcher"; path: string } | { kind: "denort"; path: 
 export async function bundle(): Promise<boolean> {
   return await unlessUnchanged({
     name: "bundle",
-    inputs: ["src", "ffi", "deno.json", "deno.lock"].map((name) => `${ROOT}${name}`),
+    inputs: ["src", "ffi", "deno.json", "deno.lock", "scripts/build"].map((name) => `${ROOT}${name}`),
     settings: [Deno.version.deno],
     output: BUNDLE,
     work: async () => {
       await run(Deno.execPath(), ["bundle", "--quiet", "--platform", "deno", "-o", BUNDLE, MAIN], {
         cwd: ROOT,
       });
+      Deno.writeTextFileSync(BUNDLE, loadLazily(Deno.readTextFileSync(BUNDLE)));
     },
   });
 }

@@ -1,5 +1,5 @@
 import type { Check } from "../../ffi/messages.ts";
-import type { Colors } from "./output.ts";
+import type { Colors } from "./colors.ts";
 import { renderTable } from "./table.ts";
 
 const COLUMNS = [{ title: "" }, { title: "CHECK" }, { title: "FOUND" }, { title: "NEEDED" }];

@@ -1,4 +1,4 @@
-import picocolors from "picocolors";
+import { type Colors, createColors } from "./colors.ts";
 
 /** What the options of every command say about output. */
 export interface OutputOptions {
@@ -14,8 +14,6 @@ export interface Stream {
   write(data: string | Uint8Array): void;
 }
 
-export type Colors = ReturnType<typeof picocolors.createColors>;
-
 /** stdout is data and stderr is talk: what goes where, in which form, is decided here and nowhere else. */
 export class Output {
   readonly json: boolean;
@@ -28,8 +26,8 @@ export class Output {
   constructor(readonly stdout: Stream, readonly stderr: Stream, options: OutputOptions, noColor: boolean) {
     this.json = options.json === true;
     this.quiet = options.quiet === true;
-    this.colors = picocolors.createColors(stderr.terminal && !noColor);
-    this.dataColors = picocolors.createColors(stdout.terminal && !noColor);
+    this.colors = createColors(stderr.terminal && !noColor);
+    this.dataColors = createColors(stdout.terminal && !noColor);
   }
 
   /** One line of data. */

@@ -1,4 +1,4 @@
-import stringWidth from "string-width";
+import stringWidth from "fast-string-width";
 import { printable } from "./format.ts";
 
 /** A column's heading; numbers and sizes stand to the right. */
