@@ -4,7 +4,7 @@ import { StasisError } from "../ffi/error.ts";
 import type { Application, Home, Operation, Request, Response } from "../ffi/messages.ts";
 import { byRelevance, resolveApplication } from "./catalog/applications.ts";
 import { storeOf } from "./catalog/home.ts";
-import { catalogue, parseReference, pick, type Snapshot } from "./catalog/snapshots.ts";
+import { catalogue, parseReference, pick, type Reference, type Snapshot } from "./catalog/snapshots.ts";
 import type { Interrupts } from "./interrupts.ts";
 import type { Output, OutputOptions } from "./ui/output.ts";
 import { withProgress } from "./ui/progress.ts";
@@ -59,14 +59,20 @@ export class Session {
   /** The folder of the snapshot that the user means by an id, `APP@latest` or a path. */
   async snapshotFolder(given: string): Promise<string> {
     const reference = parseReference(given);
-    if (!("folder" in reference)) {
-      return pick(await this.snapshots(), reference).dir;
-    }
+    if (!("folder" in reference)) return this.#picked(await this.snapshots(), reference).dir;
     const folder = this.absolute(reference.folder);
     if (isFolder(folder)) return folder;
     throw StasisError.of("no_target", `Could not find a snapshot in "${given}"`, {
       causes: [`there is no folder ${folder}`],
     });
+  }
+
+  #picked(snapshots: readonly Snapshot[], reference: Exclude<Reference, { folder: string }>): Snapshot {
+    const damaged = snapshots.filter((one) => one.damaged !== undefined).map((one) => one.id);
+    if (!("id" in reference) && damaged.length > 0) {
+      this.output.talk(`Passing over what cannot be read: ${damaged.join(", ")}`);
+    }
+    return pick(snapshots, reference);
   }
 
   /** A path that the user gave, as seen from anywhere. */
