@@ -2,7 +2,9 @@
 
 use crate::state::descriptors::{self, epoll, pipe};
 use crate::state::filesystem::View;
+use crate::state::frozen_copy::FrozenCopy;
 use crate::state::{ghosts, shared_memory, system_v};
+use std::collections::HashMap;
 
 #[derive(Default)]
 pub struct Collection {
@@ -12,6 +14,10 @@ pub struct Collection {
     pub system_v: system_v::Collector,
     pub registry: descriptors::Registry,
     pub pipes: pipe::Collector,
+    /// Whether memory may be read from copies, so that the application can go on.
+    pub copy_on_write: bool,
+    /// Copies by the process that they are of.
+    pub copies: HashMap<i32, FrozenCopy>,
     /// Device and inode of the log of the capsule that the application is in.
     pub log: Option<(u64, u64)>,
     pub epolls: epoll::Collector,

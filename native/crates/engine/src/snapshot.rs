@@ -6,6 +6,7 @@ use crate::explain::{Explain, Result};
 use crate::freeze::FrozenTree;
 use crate::state::capsule::{self, CapsuleV1};
 use crate::state::filesystem::View;
+use crate::state::frozen_copy::{self, FrozenCopy};
 use crate::state::namespaces;
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
@@ -43,18 +44,20 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
     let stopped = Instant::now();
     control.phase(Phase::Stopping, 0, Unit::None);
     let tree = subject.freeze().map_err(|fault| fault.aftermath(UNHARMED))?;
-    let outcome = capture(&subject, &tree, &mut writer, control);
-    let (chain, notes) = outcome.map_err(|fault| fault.aftermath(UNHARMED))?;
-    let seal = |writer: SnapshotWriter| seal(writer, &chain, &request.label, control);
+    let outcome = capture(&subject, &tree, request.stop, &mut writer, control);
+    let (mut chain, copies, notes) = outcome.map_err(|fault| fault.aftermath(UNHARMED))?;
     let (pause, bytes) = if request.stop {
         // The image must be safe on disk before the only other copy of it ends.
-        let bytes = seal(writer).map_err(|fault| fault.aftermath(UNHARMED))?;
+        let bytes = flush_and_seal(writer, &chain, &request.label, control)
+            .map_err(|fault| fault.aftermath(UNHARMED))?;
         tree.kill()?;
         (stopped.elapsed(), bytes)
     } else {
         drop(tree);
         let pause = stopped.elapsed();
-        (pause, seal(writer).map_err(|fault| fault.aftermath(UNHARMED))?)
+        let bytes = copy_frozen(copies, &mut chain, &mut writer, control)
+            .and_then(|()| flush_and_seal(writer, &chain, &request.label, control));
+        (pause, bytes.map_err(|fault| fault.aftermath(UNHARMED))?)
     };
     Ok(report(request.out, &chain, bytes, pause, start.elapsed(), notes))
 }
@@ -126,6 +129,15 @@ impl Subject {
         collection
     }
 
+    /// May memory be read from copies? Those end up with the helper of a capsule, or with the host's first process.
+    fn allows_copies(&self, stop: bool) -> bool {
+        const HOSTS_FIRST: i32 = 1;
+        match self {
+            Self::Capsule(_) => !stop,
+            Self::Trees(_) => !stop && frozen_copy::adopter_reaps(HOSTS_FIRST),
+        }
+    }
+
     fn capsule(&self) -> Option<CapsuleV1> {
         match self {
             Self::Capsule(source) => Some(source.saved.clone()),
@@ -138,15 +150,17 @@ impl Subject {
 fn capture(
     subject: &Subject,
     tree: &FrozenTree,
+    stop: bool,
     writer: &mut SnapshotWriter,
     control: &Control,
-) -> Result<(Chain, Vec<String>)> {
+) -> Result<(Chain, Copies, Vec<String>)> {
     control.phase(Phase::Collecting, tree.processes.len() as u64, Unit::Processes);
     if tree.processes.is_empty() {
         return Err(Fault::new(Code::NoTarget, "Could not take a snapshot").because("no process is left"));
     }
     namespaces::check(tree, matches!(subject, Subject::Capsule(_)))?;
     let mut collection = subject.collection();
+    collection.copy_on_write = subject.allows_copies(stop);
     let mut processes = Vec::with_capacity(tree.processes.len());
     for frozen in &tree.processes {
         processes.push(process::collect(frozen, tree, &mut collection)?);
@@ -155,7 +169,7 @@ fn capture(
     system_v::collect(tree, &mut collection.system_v)?;
     descriptors::complete(&mut collection)?;
     let host = host::collect(tree.processes[0].pid)?;
-    copy_pages(tree, &mut processes, &mut collection, writer, control)?;
+    let copies = copy_pages(tree, &mut processes, &mut collection, writer, control)?;
     let chain = Chain {
         host,
         capsule: subject.capsule(),
@@ -166,30 +180,34 @@ fn capture(
         ghosts: collection.ghosts.sources.into_iter().map(|source| source.ghost).collect(),
         system_v: collection.system_v.finish(),
     };
-    Ok((chain, collection.notes))
+    Ok((chain, copies, collection.notes))
 }
 
+/// What is copied when the application runs again: page sources, and whose pages they hold.
+type Copies = Vec<(FrozenCopy, usize)>;
+
+/// Copies all pages that must be read while the application stands still; the rest is returned.
 fn copy_pages(
     tree: &FrozenTree,
     processes: &mut [ProcessV1],
     collection: &mut Collection,
     writer: &mut SnapshotWriter,
     control: &Control,
-) -> Result<()> {
+) -> Result<Copies> {
     let mut jobs = Vec::new();
-    for (frozen, process) in tree.processes.iter().zip(processes) {
-        if let BodyV1::Live(live) = &mut process.body {
-            let source = StoppedProcess::open(frozen.pid)?;
-            let plan = pages::plan(&source, &live.memory.mappings)?;
-            jobs.push((source, plan, live));
-        }
+    let mut copies = Copies::new();
+    for (index, (frozen, process)) in tree.processes.iter().zip(processes).enumerate() {
+        let BodyV1::Live(live) = &mut process.body else { continue };
+        let source = StoppedProcess::open(frozen.pid)?;
+        let copy = collection.copies.remove(&frozen.pid);
+        let plan =
+            pages::plan(&source, &live.memory.mappings, |map| copy.is_none() || !frozen_copy::carries(map))?;
+        jobs.push((source, plan, live));
+        copies.extend(copy.map(|copy| (copy, index)));
     }
     let objects: u64 = collection.shared_memory.sources.iter().map(|source| source.object.size).sum();
-    control.phase(
-        Phase::WritingMemory,
-        jobs.iter().map(|job| job.1.bytes).sum::<u64>() + objects,
-        Unit::Bytes,
-    );
+    let planned = jobs.iter().map(|job| job.1.bytes).sum::<u64>();
+    control.phase(Phase::WritingMemory, planned + objects, Unit::Bytes);
     let pack = writer.pack();
     for (source, plan, live) in jobs {
         live.memory.pages = pages::collect(&source as &dyn PageSource, &plan, pack, control)?;
@@ -201,7 +219,24 @@ fn copy_pages(
         pack,
         control,
     )?;
-    pack.flush().explain(|| "Could not write page data".to_owned())
+    Ok(copies)
+}
+
+/// Copies the pages that frozen copies hold. The application may run.
+fn copy_frozen(
+    copies: Copies,
+    chain: &mut Chain,
+    writer: &mut SnapshotWriter,
+    control: &Control,
+) -> Result<()> {
+    for (copy, index) in copies {
+        let BodyV1::Live(live) = &mut chain.processes[index].body else { continue };
+        let plan = pages::plan(&copy, &live.memory.mappings, frozen_copy::carries)?;
+        control.phase(Phase::WritingMemory, plan.bytes, Unit::Bytes);
+        live.memory.pages.extend(pages::collect(&copy, &plan, writer.pack(), control)?);
+        live.memory.pages.sort_by_key(|run| run.start);
+    }
+    Ok(())
 }
 
 fn threads(chain: &Chain) -> usize {
@@ -213,7 +248,13 @@ fn threads(chain: &Chain) -> usize {
 }
 
 /// Writes the sections and makes the snapshot durable.
-fn seal(mut writer: SnapshotWriter, chain: &Chain, label: &Value, control: &Control) -> Result<u64> {
+fn flush_and_seal(
+    mut writer: SnapshotWriter,
+    chain: &Chain,
+    label: &Value,
+    control: &Control,
+) -> Result<u64> {
+    writer.pack().flush().explain(|| "Could not write page data".to_owned())?;
     control.phase(Phase::Finishing, 0, Unit::None);
     if control.cancelled() {
         return Err(

@@ -58,7 +58,7 @@ impl PackWriter {
     }
 
     /// Queues a whole buffer and returns at once the file offset at which it will stand, a multiple of 4096.
-    /// Waits only while two buffers are queued already.
+    /// Waits only while sixteen buffers are queued already.
     ///
     /// # Errors
     /// As [`Self::append`].

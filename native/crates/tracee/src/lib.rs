@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod copy;
 mod error;
 mod frame;
 mod gadgets;

@@ -7,6 +7,7 @@
 //! of the main thread's stack; all others use frames in the work area. A tracer that dies leaves the work area mapped:
 //! work areas have places of their own ([`WORK_AREAS`]), by which the next visitor knows one.
 
+use crate::copy;
 use crate::frame::SignalFrame;
 use crate::restart::started_again;
 use crate::{Error, Gadgets, Result, Stopped};
@@ -21,6 +22,8 @@ pub const WORK_AREAS: Range<u64> = 0x6a73_0000_0000..0x6a73_0000_0000 + PLACES *
 pub const PLACE_SIZE: u64 = 1 << 30;
 const PLACES: u64 = 16;
 const PAGE: u64 = 4096;
+/// Offset of the copy's code on the code page.
+const COPY_CODE: u64 = 64;
 const SCRATCH: u64 = 16 * PAGE;
 const RED_ZONE: u64 = 128;
 const SYS_MMAP: u64 = 9;
@@ -118,6 +121,7 @@ impl<'p> Visit<'p> {
         })?;
         let page = base + length - PAGE;
         leader.write_code(page, Gadgets::CODE)?;
+        leader.write_code(page + COPY_CODE, copy::CODE)?;
         let gadgets = Gadgets::on_page(page);
         Ok(Self { leader, base, slots: base + slots, slot_size, gadgets, foothold, entered: None })
     }
@@ -126,6 +130,11 @@ impl<'p> Visit<'p> {
     #[must_use]
     pub fn scratch(&self) -> u64 {
         self.base
+    }
+
+    /// Where the code that makes a copy of the process is.
+    pub(crate) fn copy_code(&self) -> u64 {
+        self.gadgets.syscall_ret + COPY_CODE
     }
 
     /// The work area: first address and length in bytes.

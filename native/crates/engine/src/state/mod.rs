@@ -4,6 +4,7 @@ pub mod capsule;
 pub mod credentials;
 pub mod descriptors;
 pub mod filesystem;
+pub mod frozen_copy;
 pub mod ghosts;
 pub mod host;
 pub mod identity;

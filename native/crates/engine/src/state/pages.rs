@@ -114,10 +114,14 @@ pub struct Plan {
     pub bytes: u64,
 }
 
-/// Finds the pages of `mappings` that exist nowhere else.
-pub fn plan(source: &dyn PageSource, mappings: &[MappingV1]) -> Result<Plan> {
+/// Finds the pages of the `wanted` ones among `mappings` that exist nowhere else.
+pub fn plan(
+    source: &dyn PageSource,
+    mappings: &[MappingV1],
+    wanted: impl Fn(&MappingV1) -> bool,
+) -> Result<Plan> {
     let mut ranges = Vec::new();
-    for mapping in mappings.iter().filter(|mapping| mapping.has_own_pages()) {
+    for mapping in mappings.iter().filter(|mapping| mapping.has_own_pages() && wanted(mapping)) {
         for range in source.own_pages(mapping.start..mapping.end)? {
             push(&mut ranges, range);
         }

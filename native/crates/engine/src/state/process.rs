@@ -2,6 +2,7 @@
 
 use super::descriptors::{self, DescriptorV1};
 use super::filesystem::{self, FileRefV1, FilesystemV1};
+use super::frozen_copy;
 use super::limits::{self, LimitV1};
 use super::memory::{self, AddressSpaceV1};
 use super::signals::{self, SignalsV1};
@@ -117,7 +118,8 @@ fn collect_live(
         let range = [start, end - start];
         visit.call(leader, 0, libc::SYS_munmap as u64, &range).explain(what)?;
     }
-    let answers = collect_by_asking(process, status, &maps, &mut visit, collection);
+    let answers = collect_by_asking(process, status, &maps, &mut visit, collection)
+        .and_then(|answers| copy_memory(process, status, answers, &mut visit, collection));
     let left = visit.leave().explain(|| format!("Could not leave process {pid} as it was"));
     let (threads, memory, signals, timers, child_subreaper) = answers?;
     left?;
@@ -161,6 +163,24 @@ fn leftovers(process: &FrozenProcess, maps: &[procfs::Mapping]) -> Result<Vec<(u
         used.extend([place(registers.rip), place(registers.rsp)]);
     }
     Ok(found.into_iter().filter(|(start, _)| !used.contains(&place(*start))).collect())
+}
+
+/// Makes a copy to read the memory from. A process that adopts orphans would be given the copy, so there is none
+/// below such a one.
+fn copy_memory(
+    process: &FrozenProcess,
+    status: &Status,
+    answers: Answers,
+    visit: &mut Visit,
+    collection: &mut Collection,
+) -> Result<Answers> {
+    collection.copy_on_write &= !answers.4;
+    if collection.copy_on_write
+        && let Some(copy) = frozen_copy::make(process.leader(), status, visit)?
+    {
+        collection.copies.insert(process.pid, copy);
+    }
+    Ok(answers)
 }
 
 type Answers = (Vec<ThreadV1>, AddressSpaceV1, SignalsV1, TimersV1, bool);

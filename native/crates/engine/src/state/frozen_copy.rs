@@ -1,0 +1,81 @@
+//! Copy-on-write capture: the application goes on while its memory, as it was, is read from a frozen copy.
+//!
+//! The copy makes the pause short, and each page that the application writes meanwhile costs it a fault. Small
+//! processes are faster read directly; so are those that are about to be stopped.
+
+use super::memory::{AdviceV1, MappingV1};
+use super::pages::{PageSource, StoppedProcess};
+use crate::explain::{Explain, Result};
+use crate::procfs::{self, Status};
+use std::ops::Range;
+use tracee::{Stopped, Visit};
+
+/// Below this much memory of its own a process is read directly, in KiB.
+const WORTHWHILE: u64 = 64 << 10;
+
+/// A copy of a process's memory; it ends when this is dropped.
+pub struct FrozenCopy {
+    source: StoppedProcess,
+    pid: i32,
+}
+
+impl Drop for FrozenCopy {
+    fn drop(&mut self) {
+        // It ends by itself in the end; one that is gone already needs nothing.
+        let _ = sys::process::kill(self.pid, libc::SIGKILL);
+    }
+}
+
+impl PageSource for FrozenCopy {
+    fn own_pages(&self, range: Range<u64>) -> Result<Vec<Range<u64>>> {
+        self.source.own_pages(range)
+    }
+
+    fn read(&self, ranges: &[(u64, u64)], buffer: &mut [u8]) -> Result<()> {
+        self.source.read(ranges, buffer)
+    }
+}
+
+/// Does a fork carry this mapping over whole? What it does not is read while the application stands still.
+pub fn carries(mapping: &MappingV1) -> bool {
+    !mapping
+        .advice
+        .iter()
+        .any(|advice| matches!(advice, AdviceV1::DontFork | AdviceV1::WipeOnFork | AdviceV1::HugeTlb { .. }))
+}
+
+/// Makes a copy of the visited process where that is worthwhile and harmless. None: read the process itself.
+pub fn make(leader: &Stopped, status: &Status, visit: &mut Visit) -> Result<Option<FrozenCopy>> {
+    let own: Vec<u64> = status.numbers("RssAnon");
+    let small = own.first().is_none_or(|kib| *kib < WORTHWHILE);
+    if small || super::seccomp::is_on(status) {
+        return Ok(None);
+    }
+    // No room for another process, or no memory for its page tables: the direct way needs neither.
+    let Ok(inside) = visit.fork_copy(leader) else { return Ok(None) };
+    let pid = pid_here(inside, leader.tid(), status)?;
+    Ok(Some(FrozenCopy { source: StoppedProcess::open(pid)?, pid }))
+}
+
+/// This command's id of the process that `inside` names in the PID namespace of process `like`.
+fn pid_here(inside: i32, like: i32, status: &Status) -> Result<i32> {
+    if status.numbers::<i32>("NSpid").len() == 1 {
+        return Ok(inside);
+    }
+    let what = || format!("Could not find the copy of process {like}");
+    let namespace = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid"));
+    let wanted = namespace(like).explain(what)?;
+    let is_it = |pid: &i32| {
+        Status::read(&pid.to_string()).is_ok_and(|status| status.innermost("NSpid") == inside)
+            && namespace(*pid).is_ok_and(|found| found == wanted)
+    };
+    let all = procfs::numbers_in("/proc").explain(what)?;
+    all.into_iter().rev().find(is_it).ok_or(sys::Errno::ESRCH).explain(what)
+}
+
+/// Would the process that adopts the copies let go of them when they end? One that has zombies lying about would not.
+pub fn adopter_reaps(adopter: i32) -> bool {
+    let is_zombie =
+        |pid: i32| procfs::stat(&pid.to_string()).is_ok_and(|stat| stat.state == 'Z' && stat.ppid == adopter);
+    procfs::children(adopter).is_ok_and(|children| !children.into_iter().any(is_zombie))
+}
