@@ -5,7 +5,7 @@ use crate::launched::{self, Launched};
 use crate::link::{Link, LinkError, Wait};
 use crate::meta::Meta;
 use crate::owner::owner_of;
-use crate::relay::{relay, show_rest};
+use crate::relay::{relay, relay_beside, show_rest};
 use crate::start::own_terminal;
 use crate::{Aid, faults};
 use abi::request::Home;
@@ -89,6 +89,10 @@ pub fn attach_pid(home: &Home, pid: i32, control: &Control) -> Result<Option<End
         let code = if errno == Errno::ESRCH { Code::NoTarget } else { Code::Other };
         Fault::new(code, format!("Could not wait for process {pid}")).because(errno)
     })?;
+    if let Some(master) = launched::emulated(pid) {
+        let relayed = relay_beside(handle.as_fd(), master, control);
+        return relayed.map(|()| None).map_err(faults::about(&format!("attach to process {pid}")));
+    }
     loop {
         control.proceed()?;
         let ended = poll(&[(handle.as_fd(), Interest::Readable)], Some(Duration::from_millis(50)));

@@ -15,6 +15,19 @@ pub struct Launched {
     pub master: Option<OwnedFd>,
 }
 
+/// Masters of terminals of processes that no capsule holds: this very process is their terminal emulator.
+static EMULATED: Mutex<BTreeMap<i32, OwnedFd>> = Mutex::new(BTreeMap::new());
+
+/// Keeps the master of the terminal that a restored process sits at until this process attaches to it. The terminal
+/// hangs up when this process ends.
+pub fn emulate(pid: i32, master: OwnedFd) {
+    EMULATED.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, master);
+}
+
+pub fn emulated(pid: i32) -> Option<OwnedFd> {
+    EMULATED.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid)
+}
+
 static LAUNCHED: Mutex<BTreeMap<Aid, Launched>> = Mutex::new(BTreeMap::new());
 
 pub fn remember(aid: Aid, link: Link, master: Option<OwnedFd>) {

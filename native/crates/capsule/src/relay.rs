@@ -50,22 +50,25 @@ struct Relay {
 /// Relays until the helper says on `link` how what runs on the terminal ended; `None` where it does not know.
 /// The user's terminal is as it was when this returns.
 pub fn relay(link: &mut Link, master: OwnedFd, control: &Control) -> Result<Option<Ending>, LinkError> {
-    sys::poll::never_wait(master.as_fd())?;
-    let own = own_terminal();
-    let _raw = own.map(RawTerminal::enter).transpose()?;
-    let mut relay = Relay {
-        master: master.into(),
-        input: Some(io::stdin().as_fd().try_clone_to_owned()?.into()),
-        output: io::stdout().as_fd().try_clone_to_owned()?.into(),
-        pending: Vec::new(),
-        resized: own.map(|_| SignalPipe::new(SIGWINCH)).transpose()?,
-    };
-    relay.pass_size();
+    let (mut relay, _raw) = Relay::begin(master)?;
     let ended = relay.run(link, control);
     if matches!(ended, Ok(_) | Err(LinkError::Ended)) {
         relay.drain()?;
     }
     ended
+}
+
+/// Relays until the process behind `handle` (a pidfd) has ended. The user's terminal is as it was when this returns.
+pub fn relay_beside(handle: BorrowedFd, master: OwnedFd, control: &Control) -> Result<(), LinkError> {
+    // Held open so that the master does not report the end just because no process has the terminal open now.
+    let _slave = terminal::open_slave(master.as_fd());
+    let (mut relay, _raw) = Relay::begin(master)?;
+    while !relay.pass(handle)? {
+        if control.cancelled() {
+            return Err(LinkError::Cancelled);
+        }
+    }
+    Ok(relay.drain()?)
 }
 
 /// Shows what is left in the master of an application that has ended.
@@ -82,10 +85,25 @@ enum Source {
     Output,
     Room,
     Resized,
-    Helper,
+    End,
 }
 
 impl Relay {
+    fn begin(master: OwnedFd) -> io::Result<(Self, Option<RawTerminal>)> {
+        sys::poll::never_wait(master.as_fd())?;
+        let own = own_terminal();
+        let raw = own.map(RawTerminal::enter).transpose()?;
+        let relay = Self {
+            master: master.into(),
+            input: Some(io::stdin().as_fd().try_clone_to_owned()?.into()),
+            output: io::stdout().as_fd().try_clone_to_owned()?.into(),
+            pending: Vec::new(),
+            resized: own.map(|_| SignalPipe::new(SIGWINCH)).transpose()?,
+        };
+        relay.pass_size();
+        Ok((relay, raw))
+    }
+
     fn run(&mut self, link: &mut Link, control: &Control) -> Result<Option<Ending>, LinkError> {
         loop {
             match link.next()? {
@@ -97,21 +115,30 @@ impl Relay {
             if control.cancelled() {
                 return Err(LinkError::Cancelled);
             }
-            for source in self.ready(link)? {
-                match source {
-                    Source::Input => self.take_input()?,
-                    Source::Output => drop(self.pass_output()?),
-                    Source::Room => self.pass_input()?,
-                    Source::Resized => self.pass_size(),
-                    Source::Helper => link.fill()?,
-                }
+            if self.pass(link.as_fd())? {
+                link.fill()?;
             }
         }
     }
 
-    fn ready(&self, link: &Link) -> io::Result<Vec<Source>> {
+    /// Passes on what there is, waiting a while for it. True when `end` has something to say.
+    fn pass(&mut self, end: BorrowedFd) -> io::Result<bool> {
+        let mut ended = false;
+        for source in self.ready(end)? {
+            match source {
+                Source::Input => self.take_input()?,
+                Source::Output => drop(self.pass_output()?),
+                Source::Room => self.pass_input()?,
+                Source::Resized => self.pass_size(),
+                Source::End => ended = true,
+            }
+        }
+        Ok(ended)
+    }
+
+    fn ready(&self, end: BorrowedFd) -> io::Result<Vec<Source>> {
         let mut entries = vec![
-            (Source::Helper, link.as_fd(), Interest::Readable),
+            (Source::End, end, Interest::Readable),
             (Source::Output, self.master.as_fd(), Interest::Readable),
         ];
         if !self.pending.is_empty() {

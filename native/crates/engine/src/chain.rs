@@ -10,6 +10,7 @@ use crate::state::host::HostV1;
 use crate::state::process::ProcessV1;
 use crate::state::shared_memory::SharedMemoryV1;
 use crate::state::system_v::SystemVV1;
+use crate::state::terminals::{SessionV1, TerminalV1};
 use abi::{Code, Fault};
 use image::{SnapshotReader, SnapshotWriter};
 use serde::Serialize;
@@ -25,6 +26,9 @@ pub struct Chain {
     pub processes: Vec<ProcessV1>,
     pub descriptions: Vec<DescriptionV1>,
     pub pipes: Vec<PipeV1>,
+    pub terminals: Vec<TerminalV1>,
+    /// Sessions that have a controlling terminal.
+    pub sessions: Vec<SessionV1>,
     pub shared_memory: Vec<SharedMemoryV1>,
     pub ghosts: Vec<GhostV1>,
     pub system_v: SystemVV1,
@@ -39,6 +43,8 @@ impl Chain {
         put(writer, "processes", &self.processes)?;
         put(writer, "descriptions", &self.descriptions)?;
         put(writer, "pipes", &self.pipes)?;
+        put(writer, "terminals", &self.terminals)?;
+        put(writer, "sessions", &self.sessions)?;
         put(writer, "shared_memory", &self.shared_memory)?;
         put(writer, "ghosts", &self.ghosts)?;
         put(writer, "system_v", &self.system_v)
@@ -52,6 +58,8 @@ impl Chain {
             processes: get(reader, "processes")?,
             descriptions: get(reader, "descriptions")?,
             pipes: get(reader, "pipes")?,
+            terminals: get(reader, "terminals")?,
+            sessions: get(reader, "sessions")?,
             shared_memory: get(reader, "shared_memory")?,
             ghosts: get(reader, "ghosts")?,
             system_v: get(reader, "system_v")?,

@@ -1,9 +1,10 @@
 //! What accumulates while a chain is being collected: resources that belong to no single process.
 
-use crate::state::descriptors::{self, epoll, pipe};
+use crate::ids::DescriptionId;
+use crate::state::descriptors::{self, epoll, pipe, regular};
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::FrozenCopy;
-use crate::state::{ghosts, shared_memory, system_v};
+use crate::state::{ghosts, shared_memory, system_v, terminals};
 use std::collections::HashMap;
 
 #[derive(Default)]
@@ -21,6 +22,9 @@ pub struct Collection {
     /// Device and inode of the log of the capsule that the application is in.
     pub log: Option<(u64, u64)>,
     pub epolls: epoll::Collector,
+    pub terminals: terminals::collecting::Collector,
+    /// Terminals as the files that they are when they prove to be just devices.
+    pub devices: HashMap<DescriptionId, regular::RegularV1>,
     /// Things that the user should know, though nothing is lost.
     pub notes: Vec<String>,
 }

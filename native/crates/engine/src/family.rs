@@ -4,6 +4,7 @@ use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::program::Program;
 use crate::state::process::{BodyV1, ProcessV1};
+use crate::state::terminals::rebuilding::Control;
 use abi::{Code, Fault};
 use std::collections::HashMap;
 use sys::Errno;
@@ -15,14 +16,21 @@ pub type Spawn<'a> = dyn FnMut(OriginalPid) -> Result<i32> + 'a;
 
 pub struct Family<'a> {
     processes: &'a [ProcessV1],
+    /// The terminals that sessions take while they grow.
+    control: &'a Control<'a>,
     bench: Bench,
     spawn: &'a mut Spawn<'a>,
     pub pids: HashMap<OriginalPid, i32>,
 }
 
 impl<'a> Family<'a> {
-    pub fn new(processes: &'a [ProcessV1], bench: Bench, spawn: &'a mut Spawn<'a>) -> Self {
-        Self { processes, bench, spawn, pids: HashMap::new() }
+    pub fn new(
+        processes: &'a [ProcessV1],
+        control: &'a Control<'a>,
+        bench: Bench,
+        spawn: &'a mut Spawn<'a>,
+    ) -> Self {
+        Self { processes, control, bench, spawn, pids: HashMap::new() }
     }
 
     /// Creates all processes, sessions and groups.
@@ -54,7 +62,7 @@ impl<'a> Family<'a> {
     fn grow_below(&mut self, parent: &ProcessV1) -> Result<()> {
         let children: Vec<&ProcessV1> =
             self.processes.iter().filter(|process| process.parent == Some(parent.pid)).collect();
-        let leads = parent.sid == parent.pid;
+        let leads = self.control.leads(parent);
         let before = |child: &ProcessV1| leads && child.sid != parent.sid && child.sid != child.pid;
         let mut strays = Vec::new();
         for child in children.iter().filter(|child| before(child)) {
@@ -62,6 +70,7 @@ impl<'a> Family<'a> {
         }
         if leads {
             self.run(parent.pid, "setsid", libc::SYS_setsid, &[])?;
+            self.control.take(parent, &self.stopped(parent.pid), &self.bench)?;
         }
         for child in children.iter().filter(|child| !before(child)) {
             if child.sid == child.pid || child.sid == parent.sid {
@@ -156,8 +165,10 @@ impl<'a> Family<'a> {
 
     /// Puts every process into its group. A group whose leader has ended gets one for the time it takes.
     fn form_groups(&mut self) -> Result<()> {
-        for process in
-            self.processes.iter().filter(|process| process.pgid == process.pid && process.sid != process.pid)
+        for process in self
+            .processes
+            .iter()
+            .filter(|process| process.pgid == process.pid && !self.control.leads(process))
         {
             self.run(process.pid, "setpgid", libc::SYS_setpgid, &[0, 0])?;
         }

@@ -9,11 +9,12 @@ use crate::program::Program;
 use crate::state::capsule::CapsuleV1;
 use crate::state::host::VdsoV1;
 use crate::stub::Hole;
+use abi::wire::TERMINAL;
 use abi::{Code, Fault};
 use capsule::{Aid, Building};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use sys::process::{Blank, spawn_blank};
 use sys::ptrace::{self, Wait};
 use tracee::Stopped;
@@ -83,6 +84,14 @@ impl Nursery {
     /// Makes blank processes that stand for ones that have ended.
     pub fn spawn_all(&mut self, pids: impl IntoIterator<Item = OriginalPid>) -> Result<Vec<i32>> {
         pids.into_iter().map(|pid| self.spawn(pid)).collect()
+    }
+
+    /// Lets the capsule's helper have the master of the application's terminal.
+    pub fn keep_terminal(&mut self, master: BorrowedFd) -> Result<()> {
+        match &mut self.cradle {
+            Cradle::Capsule(building) => building.keep(TERMINAL, master),
+            Cradle::Caller => Ok(()),
+        }
     }
 
     fn spawn_child(&mut self, pid: OriginalPid) -> Result<i32> {

@@ -9,6 +9,11 @@ use std::io;
 pub struct Stat {
     pub state: char,
     pub ppid: i32,
+    pub pgrp: i32,
+    /// Device number of the controlling terminal, 0 for none.
+    pub tty_nr: u32,
+    /// The foreground process group of that terminal.
+    pub tpgid: i32,
     pub exit_signal: i32,
     pub exit_code: i32,
     pub startcode: u64,
@@ -42,6 +47,9 @@ pub fn stat(path: &str) -> io::Result<Stat> {
             .and_then(|f| f.chars().next())
             .ok_or_else(|| invalid("stat without a state"))?,
         ppid: number(4) as i32,
+        pgrp: number(5) as i32,
+        tty_nr: number(7) as u32,
+        tpgid: number(8) as i32,
         exit_signal: number(38) as i32,
         startcode: address(26),
         endcode: address(27),

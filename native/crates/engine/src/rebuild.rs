@@ -3,15 +3,19 @@
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::ids::{DescriptionId, OriginalPid};
+use crate::state::descriptors::external::Streams;
+use crate::state::descriptors::{DescriptorV1, KindV1};
 use crate::state::filesystem::FileRefV1;
 use crate::state::ghosts;
 use crate::state::shared_memory::SharedMemoryId;
 use crate::state::system_v;
+use crate::state::terminals::rebuilding::Terminals;
+use crate::state::terminals::{MasterV1, TerminalV1};
 use image::SnapshotReader;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -30,6 +34,9 @@ pub struct Rebuild {
     pub descriptions: HashMap<DescriptionId, OwnedFd>,
     /// Where the application's output goes that its capsule's log had.
     pub output: Option<OwnedFd>,
+    pub terminals: Terminals,
+    /// What stands in for descriptions whose other end was outside.
+    pub streams: Streams,
     pub notes: Vec<String>,
 }
 
@@ -41,6 +48,22 @@ impl Rebuild {
     /// The current id of a process or thread of the application.
     pub fn current(&self, original: OriginalPid) -> Option<i32> {
         self.pids.get(&original).copied()
+    }
+
+    /// What stands in at a standard stream for the user's terminal when there is none now: each stream is then its own.
+    pub fn stand_in(&self, descriptor: &DescriptorV1) -> Option<RawFd> {
+        let description = self.image.descriptions.iter().find(|known| known.id == descriptor.description)?;
+        match &description.kind {
+            KindV1::Terminal(end) if descriptor.fd < 3 && self.is_absent(end.terminal) => {
+                Some(self.streams.raw(descriptor.fd as u32))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_absent(&self, terminal: u32) -> bool {
+        let outside = |known: &TerminalV1| known.id == terminal && known.master == MasterV1::Outside;
+        self.image.terminals.iter().any(outside) && !self.terminals.is_made(terminal)
     }
 
     /// A path of the application as this command reaches it, after `--file OLD=NEW`.

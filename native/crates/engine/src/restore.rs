@@ -3,15 +3,18 @@
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
-use crate::ids::OriginalPid;
+use crate::ids::{DescriptionId, OriginalPid};
 use crate::nursery::{self, Cradle, Nursery};
 use crate::program::Program;
 use crate::rebuild::{Rebuild, moved};
+use crate::state::descriptors::external::Streams;
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
 use crate::state::seccomp::{self, SeccompV1};
+use crate::state::terminals::MasterV1;
+use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
     capsule, descriptors, filesystem, ghosts, host, identity, limits, memory, process, processor,
-    shared_memory, signals, system_v, thread, timers,
+    shared_memory, signals, system_v, terminals, thread, timers,
 };
 use crate::stub::Hole;
 use ::capsule::{Aid, ClockOffsets};
@@ -21,6 +24,7 @@ use image::SnapshotReader;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -110,12 +114,20 @@ fn rebuild(
         let unmoved = moved(path, &request.files).is_none();
         unmoved.then(|| PathBuf::from(OsStr::from_bytes(&[&place.root, path].concat())))
     })?;
-    let pids = grow(&image, &mut nursery)?;
+    let site = Site { root: &place.root, attended: request.terminal && !request.detach };
+    let mut terminals = Terminals::make(&image, &site)?;
+    let (pids, aliases) = grow(&image, &terminals, &mut nursery)?;
+    terminals.add_ready(aliases);
     nursery.name_root(image.capsule.as_ref())?;
+    if let Some(master) = terminals.attended(&image, MasterV1::Capsule) {
+        nursery.keep_terminal(master)?;
+    }
+    let notes = std::mem::take(&mut terminals.notes);
     let mut rebuild = Rebuild {
         image: Rc::clone(&image),
         reader,
         root: place.root,
+        streams: streams(&request, &terminals, &image, place.output.as_ref())?,
         output: place.output,
         moved: request.files,
         pids,
@@ -123,7 +135,8 @@ fn rebuild(
         ghosts: ghosts::Names::default(),
         system_v: system_v::Made::default(),
         descriptions: HashMap::new(),
-        notes: Vec::new(),
+        terminals,
+        notes,
     };
     shared_memory::apply(&image.shared_memory, &mut rebuild)?;
     ghosts::apply(&image.ghosts, &mut rebuild)?;
@@ -159,10 +172,34 @@ fn rebuild(
         threads.extend(wake(process, &nursery, &mut rebuild)?);
     }
     let root = rebuild.pids[&image.processes[0].pid];
+    let user =
+        rebuild.terminals.attended(&image, MasterV1::Outside).map(|master| master.try_clone_to_owned());
+    let user = user.transpose().explain(|| "Could not keep the user's terminal".to_owned())?;
     let aid = nursery.release(threads.into_iter(), !request.detach)?;
+    if let Some(master) = user {
+        ::capsule::emulate(root, master);
+    }
     rebuild.system_v.keep();
     let name = image.capsule.as_ref().map(|capsule| request.name.unwrap_or_else(|| capsule.name.clone()));
     Ok(Report { aid, name, pid: root, notes: rebuild.notes })
+}
+
+/// What stands in for streams that led outside: the user's terminal, the command's own streams, or the log.
+fn streams(
+    request: &Restore,
+    terminals: &Terminals,
+    chain: &Chain,
+    log: Option<&OwnedFd>,
+) -> Result<Streams> {
+    let what = || "Could not pass on the standard streams".to_owned();
+    match terminals.outside_slave(chain) {
+        Some(slave) => Streams::terminal(slave).explain(what),
+        None if request.detach => {
+            let log = log.map(|log| log.try_clone().map(File::from)).transpose().explain(what)?;
+            Streams::detached(log)
+        }
+        None => Streams::own(),
+    }
 }
 
 /// Where the application comes back: in the caller's namespaces, or in a capsule of its own.
@@ -240,22 +277,28 @@ fn first_free_descriptor(chain: &Chain) -> i32 {
     highest.unwrap_or(0).max(15) + 1
 }
 
+/// The processes, and the descriptions of /dev/tty that only they could open.
+type Grown = (HashMap<OriginalPid, i32>, HashMap<DescriptionId, OwnedFd>);
+
 /// Creates all processes, and ends those that had ended.
-fn grow(chain: &Chain, nursery: &mut Nursery) -> Result<HashMap<OriginalPid, i32>> {
+fn grow(chain: &Chain, terminals: &Terminals, nursery: &mut Nursery) -> Result<Grown> {
     let bench = nursery.hole.bench();
+    let sessions = terminals::rebuilding::Control::new(chain, terminals, &nursery.delivery)?;
     let mut spawn = |pid| nursery.spawn(pid);
-    let mut family = Family::new(&chain.processes, bench.clone(), &mut spawn);
+    let mut family = Family::new(&chain.processes, &sessions, bench.clone(), &mut spawn);
     let grown = family.grow();
     let pids = std::mem::take(&mut family.pids);
     nursery.adopt(pids.values().copied());
     grown?;
+    sessions.settle(&pids, &bench)?;
+    let aliases = sessions.open_aliases(&pids, &bench)?;
     for process in &chain.processes {
         if let BodyV1::Zombie { status } = process.body {
             family::end(&Stopped::assume(pids[&process.pid]), &bench, status)?;
             nursery.forget(pids[&process.pid]);
         }
     }
-    Ok(pids)
+    Ok((pids, aliases))
 }
 
 /// Gives a process its memory, folders and descriptors.

@@ -124,6 +124,7 @@ impl Subject {
         let mut collection = Collection::default();
         if let Self::Capsule(source) = self {
             collection.view = View::through(source.init);
+            collection.terminals.helper = Some(source.init);
             collection.log = std::fs::metadata(&source.log).ok().map(|meta| (meta.dev(), meta.ino()));
         }
         collection
@@ -168,6 +169,7 @@ fn capture(
     }
     system_v::collect(tree, &mut collection.system_v)?;
     descriptors::complete(&mut collection)?;
+    descriptors::finish(tree, &processes, &mut collection)?;
     let host = host::collect(tree.processes[0].pid)?;
     let copies = copy_pages(tree, &mut processes, &mut collection, writer, control)?;
     let chain = Chain {
@@ -176,6 +178,8 @@ fn capture(
         processes,
         descriptions: collection.registry.descriptions,
         pipes: collection.pipes.pipes,
+        terminals: collection.terminals.terminals,
+        sessions: collection.terminals.sessions,
         shared_memory: collection.shared_memory.sources.into_iter().map(|source| source.object).collect(),
         ghosts: collection.ghosts.sources.into_iter().map(|source| source.ghost).collect(),
         system_v: collection.system_v.finish(),

@@ -224,6 +224,14 @@ pub fn duplicate_onto(fd: BorrowedFd, number: RawFd) -> Result<RawFd> {
         .map(|number| number as RawFd)
 }
 
+/// Sets who owns the file behind a descriptor, and its permissions.
+pub fn set_node_owner(fd: BorrowedFd, uid: u32, gid: u32, mode: u32) -> Result<()> {
+    // SAFETY: plain numbers.
+    Errno::check(unsafe { libc::fchown(fd.as_raw_fd(), uid, gid).into() })?;
+    // SAFETY: plain numbers.
+    Errno::check(unsafe { libc::fchmod(fd.as_raw_fd(), mode).into() }).map(drop)
+}
+
 pub fn make_fifo(path: &std::path::Path, mode: u32) -> Result<()> {
     let path = c_path(path)?;
     // SAFETY: `path` is NUL-terminated.

@@ -19,6 +19,7 @@ pub mod probe;
 pub mod process;
 pub mod processor;
 pub mod ptrace;
+pub mod pty;
 pub mod signals;
 pub mod socket_options;
 pub mod sockets;

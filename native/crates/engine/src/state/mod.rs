@@ -20,5 +20,6 @@ pub mod seccomp;
 pub mod shared_memory;
 pub mod signals;
 pub mod system_v;
+pub mod terminals;
 pub mod thread;
 pub mod timers;

@@ -6,24 +6,27 @@
 pub mod anonymous;
 pub mod epoll;
 pub mod eventfd;
+pub mod external;
 pub mod log;
 pub mod memory_file;
 pub mod network;
 pub mod pipe;
 pub mod regular;
 pub mod signalfd;
+pub mod terminal;
 pub mod timerfd;
 
 use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
+use crate::freeze::FrozenTree;
 use crate::ids::DescriptionId;
 use crate::nursery::Nursery;
 use crate::procfs::{self, FdInfo};
 use crate::rebuild::Rebuild;
 use crate::state::filesystem;
-use crate::state::process::LiveV1;
+use crate::state::process::{BodyV1, LiveV1, ProcessV1};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -69,6 +72,9 @@ pub enum KindV1 {
     Epoll(epoll::EpollV1),
     Timerfd(timerfd::TimerfdV1),
     Signalfd(signalfd::SignalfdV1),
+    Terminal(terminal::TerminalEndV1),
+    /// Led outside of the chain.
+    External(external::ExternalV1),
 }
 
 /// An open file description of the application, held in duplicate so that it can be examined.
@@ -214,6 +220,9 @@ fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -
     if file_type.is_socket() {
         return network::collect(found, id, collection).map(KindV1::Network);
     }
+    if terminal::is_terminal(found) {
+        return terminal::collect(found, id, collection).map(KindV1::Terminal);
+    }
     let by_path = file_type.is_file()
         || file_type.is_dir()
         || file_type.is_char_device()
@@ -222,6 +231,32 @@ fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -
         return regular::collect(found, collection).map(KindV1::Regular);
     }
     found.refuse("stasis does not capture this kind of descriptor yet")
+}
+
+/// What can be decided only when all processes were collected: which descriptions lead outside of the chain.
+pub fn finish(tree: &FrozenTree, processes: &[ProcessV1], collection: &mut Collection) -> Result<()> {
+    let mut stands: HashMap<DescriptionId, Vec<i32>> = HashMap::new();
+    for process in processes {
+        let BodyV1::Live(live) = &process.body else { continue };
+        for descriptor in &live.descriptors {
+            stands.entry(descriptor.description).or_default().push(descriptor.fd);
+        }
+    }
+    let pids: HashSet<i32> = tree.processes.iter().map(|process| process.pid).collect();
+    let roots: Vec<i32> =
+        tree.processes.iter().filter(|root| !pids.contains(&root.parent)).map(|root| root.pid).collect();
+    let mut externals = collection.pipes.finish(&pids, &roots, &stands)?;
+    let files = collection.terminals.finish(tree, processes, &stands)?;
+    let devices: HashMap<_, _> =
+        files.into_iter().filter_map(|id| Some((id, terminal::as_file(id, collection)?))).collect();
+    for description in &mut collection.registry.descriptions {
+        if let Some(external) = externals.remove(&description.id) {
+            description.kind = KindV1::External(external);
+        } else if let Some(device) = devices.get(&description.id) {
+            description.kind = KindV1::Regular(device.clone());
+        }
+    }
+    Ok(())
 }
 
 /// The descriptions of one kind, with what is particular to it.
@@ -247,6 +282,8 @@ pub fn apply(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()
     eventfd::apply(of_kind!(descriptions, KindV1::Eventfd), rebuild)?;
     timerfd::apply(of_kind!(descriptions, KindV1::Timerfd), rebuild)?;
     signalfd::apply(of_kind!(descriptions, KindV1::Signalfd), rebuild)?;
+    terminal::apply(of_kind!(descriptions, KindV1::Terminal), rebuild)?;
+    external::apply(of_kind!(descriptions, KindV1::External), rebuild)?;
     epoll::apply(of_kind!(descriptions, KindV1::Epoll), rebuild)?;
     apply_owners(descriptions, rebuild)
 }
@@ -293,7 +330,8 @@ pub fn install(live: &LiveV1, thread: &Stopped, nursery: &Nursery, rebuild: &Reb
             rebuild.descriptions.get(&descriptor.description).ok_or(sys::Errno::ENOENT).explain(|| {
                 format!("Could not find what descriptor {} refers to in the snapshot", descriptor.fd)
             })?;
-        files.push((file.as_raw_fd(), descriptor.fd, descriptor.close_on_exec));
+        let file = rebuild.stand_in(descriptor).unwrap_or(file.as_raw_fd());
+        files.push((file, descriptor.fd, descriptor.close_on_exec));
     }
     nursery.delivery.install(thread, &nursery.hole.bench(), &files, nursery.delivery.theirs)
 }

@@ -1,14 +1,15 @@
 //! Pipes and FIFOs with the bytes that are queued in them (pipe(7), fifo(7)).
 
+use super::external::{self, ExternalV1, Holders};
 use super::{DescriptionV1, Found};
 use crate::collection::Collection;
-use crate::explain::{Explain, Result};
+use crate::explain::{Explain, Result, refused};
 use crate::ids::DescriptionId;
 use crate::rebuild::Rebuild;
 use crate::state::filesystem::FileRefV1;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
@@ -35,10 +36,99 @@ pub struct PipeV1 {
 pub struct Collector {
     by_inode: BTreeMap<(u64, u64), u32>,
     pub pipes: Vec<PipeV1>,
+    ends: Vec<End>,
 }
 
-pub fn collect(found: &Found, _id: DescriptionId, collection: &mut Collection) -> Result<PipeEndV1> {
+/// A description of a pipe without a name.
+struct End {
+    pid: i32,
+    fd: i32,
+    name: String,
+    inode: u64,
+    mode: i32,
+    description: DescriptionId,
+}
+
+impl Collector {
+    /// Finds the pipes that lead outside, once all processes were collected: their descriptions are replaced when they
+    /// stand at standard streams (`stands` tells the numbers), and refused otherwise. A pipe one side of which nobody
+    /// has open is simply that.
+    pub fn finish(
+        &mut self,
+        chain: &HashSet<i32>,
+        roots: &[i32],
+        stands: &HashMap<DescriptionId, Vec<i32>>,
+    ) -> Result<HashMap<DescriptionId, ExternalV1>> {
+        let has = |inode: u64, wanted: [i32; 2]| {
+            self.ends.iter().any(|end| end.inode == inode && wanted.contains(&end.mode))
+        };
+        let inodes: HashSet<u64> = self.ends.iter().map(|end| end.inode).collect();
+        let is_whole = |inode: u64| {
+            has(inode, [libc::O_RDONLY, libc::O_RDWR]) && has(inode, [libc::O_WRONLY, libc::O_RDWR])
+        };
+        let (whole, halves): (HashSet<u64>, HashSet<u64>) =
+            inodes.into_iter().partition(|inode| is_whole(*inode));
+        let mut holders = HashMap::new();
+        if !whole.is_empty() {
+            // Only who bore the application can have a pipe that it uses among itself, too.
+            let above = roots.iter().flat_map(|root| external::ancestors(*root)).collect();
+            holders.extend(external::holders(&whole, chain, Some(&above)));
+        }
+        if !halves.is_empty() {
+            holders.extend(external::holders(&halves, chain, None));
+        }
+        let mut externals = HashMap::new();
+        for end in &self.ends {
+            let other = holders
+                .get(&end.inode)
+                .and_then(|found| other_end(found, end.mode, whole.contains(&end.inode)));
+            if let Some(other) = other {
+                externals.insert(end.description, end.replaced(other, stands)?);
+            }
+        }
+        Ok(externals)
+    }
+}
+
+/// The process outside that makes this end part of something shared with the outside.
+fn other_end(holders: &Holders, mode: i32, whole: bool) -> Option<i32> {
+    match mode {
+        _ if whole => holders.reader.or(holders.writer),
+        libc::O_RDONLY => holders.writer,
+        libc::O_WRONLY => holders.reader,
+        _ => None,
+    }
+}
+
+impl End {
+    fn replaced(&self, other: i32, stands: &HashMap<DescriptionId, Vec<i32>>) -> Result<ExternalV1> {
+        let lowest = stands.get(&self.description).and_then(|fds| fds.iter().min().copied());
+        match lowest.and_then(|fd| u32::try_from(fd).ok()).filter(|stream| *stream < 3) {
+            Some(stream) => Ok(ExternalV1 { stream, name: self.name.clone() }),
+            None => Err(refused(
+                self.pid,
+                &format!("descriptor {} ({})", self.fd, self.name),
+                &format!(
+                    "the pipe's other end is held by process {other}, which is not part of the application, and it is not \
+                     the application's standard input or output"
+                ),
+            )),
+        }
+    }
+}
+
+pub fn collect(found: &Found, description: DescriptionId, collection: &mut Collection) -> Result<PipeEndV1> {
     let inode = (found.meta.dev(), found.meta.ino());
+    if found.link.starts_with(b"pipe:") {
+        collection.pipes.ends.push(End {
+            pid: found.pid,
+            fd: found.fd,
+            name: found.name(),
+            inode: found.meta.ino(),
+            mode: found.flags & libc::O_ACCMODE,
+            description,
+        });
+    }
     if let Some(&pipe) = collection.pipes.by_inode.get(&inode) {
         return Ok(PipeEndV1 { pipe });
     }
@@ -93,7 +183,11 @@ fn packets(found: &Found, pieces: &[Vec<u8>]) -> Vec<u32> {
 pub fn apply(ends: Vec<(&DescriptionV1, &PipeEndV1)>, rebuild: &mut Rebuild) -> Result<()> {
     for pipe in rebuild.image.pipes.clone() {
         let mine = ends.iter().filter(|(_, end)| end.pipe == pipe.id).map(|(description, _)| *description);
-        restore_pipe(&pipe, mine.collect(), rebuild)?;
+        let mine: Vec<_> = mine.collect();
+        // A pipe that led outside has none.
+        if !mine.is_empty() {
+            restore_pipe(&pipe, mine, rebuild)?;
+        }
     }
     Ok(())
 }
