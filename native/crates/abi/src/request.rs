@@ -22,6 +22,17 @@ pub enum Target {
     Pid(i32),
 }
 
+/// What becomes of TCP connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tcp {
+    /// They go on, as far as their peers still have them.
+    #[default]
+    Keep,
+    /// They come back closed: nothing can be read or written, as when the peer has gone.
+    Close,
+}
+
 /// Declares request structs: every one carries the home folders.
 macro_rules! requests {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty),* $(,)? })*) => {$(
@@ -77,6 +88,8 @@ requests! {
         stop: bool,
         /// The caller's own words about the snapshot, kept verbatim in the image.
         label: serde_json::Value,
+        #[serde(default)]
+        tcp: Tcp,
     }
     /// Bring a snapshot back.
     Restore {
@@ -88,6 +101,8 @@ requests! {
         /// Paths that moved: old path to new path.
         #[serde(default)]
         files: BTreeMap<String, String>,
+        #[serde(default)]
+        tcp: Tcp,
     }
     /// Describe a snapshot.
     Inspect { dir: PathBuf }

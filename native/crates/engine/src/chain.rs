@@ -4,6 +4,7 @@ mod validate;
 
 use crate::explain::{Explain, Result};
 use crate::state::capsule::CapsuleV1;
+use crate::state::descriptors::network::connection::ConnectionsV1;
 use crate::state::descriptors::{DescriptionV1, pipe::PipeV1};
 use crate::state::ghosts::GhostV1;
 use crate::state::host::HostV1;
@@ -26,6 +27,7 @@ pub struct Chain {
     pub processes: Vec<ProcessV1>,
     pub descriptions: Vec<DescriptionV1>,
     pub pipes: Vec<PipeV1>,
+    pub connections: ConnectionsV1,
     pub terminals: Vec<TerminalV1>,
     /// Sessions that have a controlling terminal.
     pub sessions: Vec<SessionV1>,
@@ -43,6 +45,7 @@ impl Chain {
         put(writer, "processes", &self.processes)?;
         put(writer, "descriptions", &self.descriptions)?;
         put(writer, "pipes", &self.pipes)?;
+        put(writer, "connections", &self.connections)?;
         put(writer, "terminals", &self.terminals)?;
         put(writer, "sessions", &self.sessions)?;
         put(writer, "shared_memory", &self.shared_memory)?;
@@ -58,6 +61,7 @@ impl Chain {
             processes: get(reader, "processes")?,
             descriptions: get(reader, "descriptions")?,
             pipes: get(reader, "pipes")?,
+            connections: get(reader, "connections")?,
             terminals: get(reader, "terminals")?,
             sessions: get(reader, "sessions")?,
             shared_memory: get(reader, "shared_memory")?,

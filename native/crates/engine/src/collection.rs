@@ -1,7 +1,7 @@
 //! What accumulates while a chain is being collected: resources that belong to no single process.
 
 use crate::ids::DescriptionId;
-use crate::state::descriptors::{self, epoll, pipe, regular};
+use crate::state::descriptors::{self, epoll, network, pipe, regular};
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::FrozenCopy;
 use crate::state::{ghosts, shared_memory, system_v, terminals};
@@ -22,6 +22,7 @@ pub struct Collection {
     /// Device and inode of the log of the capsule that the application is in.
     pub log: Option<(u64, u64)>,
     pub epolls: epoll::Collector,
+    pub connections: network::connection::Collector,
     pub terminals: terminals::collecting::Collector,
     /// Terminals as the files that they are when they prove to be just devices.
     pub devices: HashMap<DescriptionId, regular::RegularV1>,

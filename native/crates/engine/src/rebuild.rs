@@ -34,6 +34,8 @@ pub struct Rebuild {
     pub descriptions: HashMap<DescriptionId, OwnedFd>,
     /// Where the application's output goes that its capsule's log had.
     pub output: Option<OwnedFd>,
+    /// Restore TCP connections as closed ones.
+    pub close_connections: bool,
     pub terminals: Terminals,
     /// What stands in for descriptions whose other end was outside.
     pub streams: Streams,

@@ -18,7 +18,7 @@ use crate::state::{
 };
 use crate::stub::Hole;
 use ::capsule::{Aid, ClockOffsets};
-use abi::request::Restore;
+use abi::request::{Restore, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotReader;
 use serde::Serialize;
@@ -135,6 +135,7 @@ fn rebuild(
         ghosts: ghosts::Names::default(),
         system_v: system_v::Made::default(),
         descriptions: HashMap::new(),
+        close_connections: request.tcp == Tcp::Close,
         terminals,
         notes,
     };
@@ -172,6 +173,7 @@ fn rebuild(
         threads.extend(wake(process, &nursery, &mut rebuild)?);
     }
     let root = rebuild.pids[&image.processes[0].pid];
+    descriptors::go_live(&image.descriptions, &mut rebuild)?;
     let user =
         rebuild.terminals.attended(&image, MasterV1::Outside).map(|master| master.try_clone_to_owned());
     let user = user.transpose().explain(|| "Could not keep the user's terminal".to_owned())?;

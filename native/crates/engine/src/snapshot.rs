@@ -5,6 +5,7 @@ use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::freeze::FrozenTree;
 use crate::state::capsule::{self, CapsuleV1};
+use crate::state::descriptors::network::connection;
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::{self, FrozenCopy};
 use crate::state::namespaces;
@@ -12,7 +13,7 @@ use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
 use crate::state::{descriptors, host, system_v};
 use crate::summary::SummaryV1;
-use abi::request::{Snapshot, Target};
+use abi::request::{Snapshot, Target, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotWriter;
 use serde::Serialize;
@@ -44,15 +45,19 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
     let stopped = Instant::now();
     control.phase(Phase::Stopping, 0, Unit::None);
     let tree = subject.freeze().map_err(|fault| fault.aftermath(UNHARMED))?;
-    let outcome = capture(&subject, &tree, request.stop, &mut writer, control);
-    let (mut chain, copies, notes) = outcome.map_err(|fault| fault.aftermath(UNHARMED))?;
+    let outcome = capture(&subject, &tree, &request, &mut writer, control);
+    let Captured { mut chain, copies, mut connections, notes } =
+        outcome.map_err(|fault| fault.aftermath(UNHARMED))?;
     let (pause, bytes) = if request.stop {
         // The image must be safe on disk before the only other copy of it ends.
         let bytes = flush_and_seal(writer, &chain, &request.label, control)
             .map_err(|fault| fault.aftermath(UNHARMED))?;
+        connections.silence();
         tree.kill()?;
         (stopped.elapsed(), bytes)
     } else {
+        // Our duplicates would keep the application's own close(2) from peers.
+        drop(connections);
         drop(tree);
         let pause = stopped.elapsed();
         let bytes = copy_frozen(copies, &mut chain, &mut writer, control)
@@ -147,21 +152,32 @@ impl Subject {
     }
 }
 
+/// What a pause has yielded.
+struct Captured {
+    chain: Chain,
+    copies: Copies,
+    /// Live connections, which need care when the processes end.
+    connections: connection::Collector,
+    notes: Vec<String>,
+}
+
 /// Collects everything of the frozen tree: state first, so that a refusal comes before pages are copied.
 fn capture(
     subject: &Subject,
     tree: &FrozenTree,
-    stop: bool,
+    request: &Snapshot,
     writer: &mut SnapshotWriter,
     control: &Control,
-) -> Result<(Chain, Copies, Vec<String>)> {
+) -> Result<Captured> {
     control.phase(Phase::Collecting, tree.processes.len() as u64, Unit::Processes);
     if tree.processes.is_empty() {
         return Err(Fault::new(Code::NoTarget, "Could not take a snapshot").because("no process is left"));
     }
     namespaces::check(tree, matches!(subject, Subject::Capsule(_)))?;
     let mut collection = subject.collection();
-    collection.copy_on_write = subject.allows_copies(stop);
+    collection.copy_on_write = subject.allows_copies(request.stop);
+    collection.connections.close = request.tcp == Tcp::Close;
+    collection.connections.stop = request.stop;
     let mut processes = Vec::with_capacity(tree.processes.len());
     for frozen in &tree.processes {
         processes.push(process::collect(frozen, tree, &mut collection)?);
@@ -169,6 +185,7 @@ fn capture(
     }
     system_v::collect(tree, &mut collection.system_v)?;
     descriptors::complete(&mut collection)?;
+    collection.connections.collect(&mut collection.notes)?;
     descriptors::finish(tree, &processes, &mut collection)?;
     let host = host::collect(tree.processes[0].pid)?;
     let copies = copy_pages(tree, &mut processes, &mut collection, writer, control)?;
@@ -178,13 +195,14 @@ fn capture(
         processes,
         descriptions: collection.registry.descriptions,
         pipes: collection.pipes.pipes,
+        connections: collection.connections.connections.clone(),
         terminals: collection.terminals.terminals,
         sessions: collection.terminals.sessions,
         shared_memory: collection.shared_memory.sources.into_iter().map(|source| source.object).collect(),
         ghosts: collection.ghosts.sources.into_iter().map(|source| source.ghost).collect(),
         system_v: collection.system_v.finish(),
     };
-    Ok((chain, copies, collection.notes))
+    Ok(Captured { chain, copies, connections: collection.connections, notes: collection.notes })
 }
 
 /// What is copied when the application runs again: page sources, and whose pages they hold.

@@ -296,6 +296,11 @@ pub fn settle(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut R
     timerfd::arm(of_kind!(descriptions, KindV1::Timerfd), rebuild)
 }
 
+/// What others outside the snapshot can notice. Nothing that may fail comes after it.
+pub fn go_live(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
+    network::go_live(of_kind!(descriptions, KindV1::Network), rebuild)
+}
+
 /// SIGIO owners name processes, so they come when those exist.
 fn apply_owners(descriptions: &[DescriptionV1], rebuild: &Rebuild) -> Result<()> {
     for description in descriptions {

@@ -4,7 +4,7 @@
 use super::multicast::{self, GroupV1};
 use super::options::{self, IP_FREEBIND, SO_REUSEADDR, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP};
 use super::queue::{self, DatagramV1};
-use super::{Found, SocketV1, address, complete, diagnosis, make};
+use super::{Found, SocketV1, address, complete, diagnosis, make, revival};
 use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
@@ -35,6 +35,16 @@ pub enum RoleV1 {
     Listener {
         backlog: u32,
     },
+    /// The rest is among the chain's connections.
+    Connection,
+    /// Waits for a peer's answer.
+    Connecting,
+    /// A connection that is over.
+    Closed {
+        unread: ByteBuf,
+        /// The application has not been told yet that it ended badly.
+        error: bool,
+    },
 }
 
 pub const IPPROTO_MPTCP: i32 = 262;
@@ -46,12 +56,12 @@ const SEND_SHUTDOWN: u8 = 2;
 
 pub fn collect(
     found: &Found,
-    _id: DescriptionId,
+    id: DescriptionId,
     saved: &SocketV1,
     collection: &mut Collection,
 ) -> Result<InetV1> {
     match (saved.kind, saved.protocol) {
-        (libc::SOCK_STREAM, IPPROTO_TCP | IPPROTO_MPTCP) => collect_stream(found, saved),
+        (libc::SOCK_STREAM, IPPROTO_TCP | IPPROTO_MPTCP) => collect_stream(found, id, saved, collection),
         (libc::SOCK_DGRAM | libc::SOCK_RAW, _) => collect_datagrams(found, saved, collection),
         (kind, protocol) => {
             found.refuse(&format!("stasis does not know IP sockets of type {kind} and protocol {protocol}"))
@@ -61,35 +71,72 @@ pub fn collect(
 
 /// TCP states by number (include/net/tcp_states.h).
 mod state {
+    pub const SYN_SENT: u8 = 2;
+    pub const SYN_RECEIVED: u8 = 3;
     pub const CLOSE: u8 = 7;
     pub const LISTEN: u8 = 10;
 }
 
-fn collect_stream(found: &Found, saved: &SocketV1) -> Result<InetV1> {
+fn collect_stream(
+    found: &Found,
+    id: DescriptionId,
+    saved: &SocketV1,
+    collection: &mut Collection,
+) -> Result<InetV1> {
     let socket = found.file.as_fd();
     let what = || format!("Could not examine {} of process {}", found.name(), found.pid);
     let info = option::option(socket, SOL_TCP, libc::TCP_INFO, 256).explain(what)?;
-    let local = network::local_address(socket).explain(what)?;
-    let role = match info.first().copied().unwrap_or(state::CLOSE) {
-        // Of a listener the kernel keeps the length of its queue here (tcp_get_info).
-        state::LISTEN => RoleV1::Listener { backlog: super::messages::word(&info, 28) },
-        state::CLOSE => RoleV1::Plain,
-        _ => return found.refuse("it is an established TCP connection"),
-    };
-    let conditions = network::conditions(socket).explain(what)?;
-    let closed = role == RoleV1::Plain && conditions & libc::POLLRDHUP != 0;
-    if closed && network::unread_bytes(socket).explain(what)? > 0 {
-        return found.refuse("it is a closed TCP connection with bytes that were not read");
-    }
-    Ok(InetV1 {
-        // A connection that is over has given its port back.
-        local: ByteBuf::from(if closed { Vec::new() } else { local }),
+    let mut own = InetV1 {
+        local: ByteBuf::from(network::local_address(socket).explain(what)?),
         peer: ByteBuf::new(),
-        shutdown: if closed { RCV_SHUTDOWN | SEND_SHUTDOWN } else { 0 },
-        role,
+        shutdown: 0,
+        role: RoleV1::Plain,
         datagrams: Vec::new(),
-        groups: multicast_of(found, saved),
-    })
+        groups: Vec::new(),
+    };
+    let connections = &mut collection.connections;
+    own.role = match info.first().copied().unwrap_or(state::CLOSE) {
+        state::LISTEN => {
+            // Of a listener the kernel keeps its queue here: how many wait, and how many may (tcp_get_info).
+            let waiting = super::messages::word(&info, 24);
+            let local = address::parse(&own.local).map(address::on_wire);
+            connections.waiting.extend(local.filter(|_| waiting > 0).map(|local| (local, waiting)));
+            RoleV1::Listener { backlog: super::messages::word(&info, 28) }
+        }
+        state::CLOSE => collect_closed(found, own.name())?,
+        _ if connections.close => RoleV1::Closed { unread: ByteBuf::new(), error: false },
+        _ if saved.protocol == IPPROTO_MPTCP => {
+            return found.refuse("it is a connection with several paths (MPTCP)");
+        }
+        state::SYN_RECEIVED => return found.refuse("it is a TCP connection that is only half made"),
+        state::SYN_SENT => {
+            let known = diagnosis::ip_socket(found, saved.domain, saved.protocol);
+            own.peer = ByteBuf::from(known.map(|known| known.peer_address(saved.domain)).unwrap_or_default());
+            RoleV1::Connecting
+        }
+        _ => {
+            connections.add(id, found.pid, &found.file)?;
+            RoleV1::Connection
+        }
+    };
+    Ok(own)
+}
+
+/// A socket without a connection: fresh, or at the end of one.
+fn collect_closed(found: &Found, name: String) -> Result<RoleV1> {
+    let socket = found.file.as_fd();
+    let what = || format!("Could not read what is left of the TCP connection at {name}");
+    let conditions = network::conditions(socket).explain(what)?;
+    if conditions & libc::POLLRDHUP == 0 {
+        return Ok(RoleV1::Plain);
+    }
+    let _whole = queue::Borrowed::set(socket, &[(SOL_SOCKET, options::SO_PEEK_OFF, -1)]);
+    let waiting = network::unread_bytes(socket).explain(what)?;
+    let unread = match network::peek(socket, waiting as usize) {
+        Ok(message) if waiting > 0 => message.bytes,
+        _ => Vec::new(),
+    };
+    Ok(RoleV1::Closed { unread: ByteBuf::from(unread), error: conditions & libc::POLLERR != 0 })
 }
 
 fn collect_datagrams(found: &Found, saved: &SocketV1, collection: &mut Collection) -> Result<InetV1> {
@@ -144,14 +191,63 @@ fn shutdown_by_poll(conditions: i16) -> u8 {
     }
 }
 
-pub fn apply(saved: &SocketV1, own: &InetV1, rebuild: &mut Rebuild) -> Result<OwnedFd> {
+pub fn apply(id: DescriptionId, saved: &SocketV1, own: &InetV1, rebuild: &mut Rebuild) -> Result<OwnedFd> {
+    match &own.role {
+        RoleV1::Connection => apply_connection(id, saved, rebuild),
+        RoleV1::Closed { unread, error } => apply_closed(saved, own, unread, *error, rebuild),
+        RoleV1::Plain | RoleV1::Listener { .. } | RoleV1::Connecting => apply_plain(saved, own, rebuild),
+    }
+}
+
+fn apply_connection(id: DescriptionId, saved: &SocketV1, rebuild: &mut Rebuild) -> Result<OwnedFd> {
+    if rebuild.close_connections {
+        return closed(saved);
+    }
+    let connection = rebuild.image.connections.list.iter().find(|connection| connection.description == id);
+    let connection = connection
+        .ok_or(Errno::ENOENT)
+        .explain(|| "Could not find a TCP connection in the snapshot".to_owned())?;
+    revival::apply(saved, connection)
+}
+
+fn apply_closed(
+    saved: &SocketV1,
+    own: &InetV1,
+    unread: &[u8],
+    error: bool,
+    rebuild: &mut Rebuild,
+) -> Result<OwnedFd> {
+    let had_name =
+        address::parse(&own.local).filter(|local| local.port() != 0 && !local.ip().is_unspecified());
+    let Some(local) = had_name.filter(|_| !unread.is_empty() || error) else { return closed(saved) };
+    let made = revival::apply_closed(saved, local, unread, error);
+    made.or_else(|fault| {
+        let lost = unread.len();
+        rebuild
+            .notes
+            .push(format!("{lost} bytes that waited in a closed TCP connection are lost: {}", fault.message));
+        closed(saved)
+    })
+}
+
+/// A socket that reads nothing and cannot write, as after the end of a connection.
+fn closed(saved: &SocketV1) -> Result<OwnedFd> {
+    let file = make(saved, saved.protocol)?;
+    // What a connection worked out for itself cannot be set.
+    complete(file.as_fd(), saved, true)?;
+    shut_down(file.as_fd(), RCV_SHUTDOWN | SEND_SHUTDOWN)
+        .explain(|| "Could not restore a closed TCP connection".to_owned())?;
+    Ok(file)
+}
+
+fn apply_plain(saved: &SocketV1, own: &InetV1, rebuild: &mut Rebuild) -> Result<OwnedFd> {
     let what = || format!("Could not restore socket {}", own.name());
     let file = make_ip(saved, rebuild)?;
     let socket = file.as_fd();
     if own.is_bound(saved) {
         bind(socket, saved, own).explain(what)?;
     }
-    if !own.peer.is_empty() {
+    if !own.peer.is_empty() && own.role != RoleV1::Connecting {
         network::connect(socket, &own.peer).explain(what)?;
     }
     multicast::apply(socket, &own.groups)?;
@@ -159,13 +255,26 @@ pub fn apply(saved: &SocketV1, own: &InetV1, rebuild: &mut Rebuild) -> Result<Ow
     if lost > 0 {
         rebuild.notes.push(format!("{lost} datagrams could not be put back into socket {}", own.name()));
     }
-    // A connection that is over leaves behind what it has worked out, as a live one does.
-    complete(socket, saved, own.shutdown != 0 && saved.kind == libc::SOCK_STREAM)?;
+    complete(socket, saved, false)?;
     if let RoleV1::Listener { backlog } = own.role {
         listen(socket, saved, backlog).explain(what)?;
     }
     shut_down(socket, own.shutdown).explain(what)?;
     Ok(file)
+}
+
+/// Calls a peer that had not answered. The call is repeated until it does.
+pub fn connect_again(socket: BorrowedFd, own: &InetV1) -> Result<()> {
+    let what = || format!("Could not connect socket {} again", own.name());
+    let flags = sys::files::status_flags(socket).explain(what)?;
+    sys::files::set_status_flags(socket, flags | libc::O_NONBLOCK).explain(what)?;
+    let outcome = network::connect(socket, &own.peer);
+    sys::files::set_status_flags(socket, flags).explain(what)?;
+    match outcome {
+        // Refused at once, which the application learns from its own call.
+        Ok(()) | Err(Errno(libc::EINPROGRESS | libc::ECONNREFUSED)) => Ok(()),
+        outcome => outcome.explain(what),
+    }
 }
 
 /// MPTCP may be switched off on this host; a plain TCP listener serves the same clients.

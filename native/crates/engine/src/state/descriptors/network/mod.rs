@@ -2,14 +2,17 @@
 //! a file for each family.
 
 mod address;
+pub mod connection;
 mod diagnosis;
 pub mod inet;
+mod lock;
 mod messages;
 mod multicast;
 mod netlink;
 mod options;
 mod packet;
 mod queue;
+mod revival;
 mod wire;
 
 use super::{DescriptionV1, Found};
@@ -17,11 +20,13 @@ use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
 use crate::rebuild::Rebuild;
+use inet::RoleV1;
 use options::{OptionV1, SOL_SOCKET, Stage};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, fchown};
+use std::rc::Rc;
 use sys::socket_options as option;
 
 /// A socket's names and options, whatever its family.
@@ -59,13 +64,14 @@ pub fn collect(found: &Found, id: DescriptionId, collection: &mut Collection) ->
     let what = || format!("Could not examine {} of process {}", found.name(), found.pid);
     in_own_namespace(found)?;
     let domain = domain(found)?;
+    let kind = option::number(socket, SOL_SOCKET, libc::SO_TYPE).explain(what)?;
     let mut saved = SocketV1 {
         domain,
-        kind: option::number(socket, SOL_SOCKET, libc::SO_TYPE).explain(what)?,
+        kind,
         protocol: option::number(socket, SOL_SOCKET, libc::SO_PROTOCOL).explain(what)?,
         uid: found.meta.uid(),
         gid: found.meta.gid(),
-        options: options::collect(found, socket)?,
+        options: options::collect(found, socket, kind)?,
         filter: ByteBuf::from(filter(found)?),
         body: BodyV1::Netlink(netlink::NetlinkV1::default()),
     };
@@ -99,11 +105,13 @@ fn filter(found: &Found) -> Result<Vec<u8>> {
     }
 }
 
-pub fn apply(sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuild) -> Result<()> {
+pub fn apply(mut sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuild) -> Result<()> {
+    // Listeners first: connections share their ports, and some connect to them.
+    sockets.sort_by_key(|(_, socket)| socket.is_connection());
     for (description, socket) in &sockets {
         let what = || format!("Could not restore socket {}", description.id.0);
         let file = match &socket.body {
-            BodyV1::Inet(own) => inet::apply(socket, own, rebuild)?,
+            BodyV1::Inet(own) => inet::apply(description.id, socket, own, rebuild)?,
             BodyV1::Netlink(own) => netlink::apply(socket, own, rebuild)?,
             BodyV1::Packet(own) => packet::apply(socket, own)?,
         };
@@ -112,6 +120,36 @@ pub fn apply(sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuild) -
         rebuild.descriptions.insert(description.id, file);
     }
     Ok(())
+}
+
+/// Sets going what peers elsewhere can notice, as the last thing before the processes run.
+pub fn go_live(sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuild) -> Result<()> {
+    if rebuild.close_connections {
+        return Ok(());
+    }
+    let image = Rc::clone(&rebuild.image);
+    revival::go_live(&image, rebuild)?;
+    for (description, saved) in sockets {
+        let (Some(file), BodyV1::Inet(own)) = (rebuild.descriptions.get(&description.id), &saved.body) else {
+            continue;
+        };
+        // Too late to turn back: what cannot be done is told.
+        let outcome = match own.role {
+            RoleV1::Connection => complete(file.as_fd(), saved, true),
+            RoleV1::Connecting => inet::connect_again(file.as_fd(), own),
+            _ => Ok(()),
+        };
+        if let Err(fault) = outcome {
+            rebuild.notes.push(format!("{}: {}", fault.message, fault.causes.join(": ")));
+        }
+    }
+    Ok(())
+}
+
+impl SocketV1 {
+    fn is_connection(&self) -> bool {
+        matches!(&self.body, BodyV1::Inet(own) if own.role == RoleV1::Connection)
+    }
 }
 
 /// A new socket of the same owner, with what must be there before it gets a name.
@@ -130,7 +168,7 @@ fn own(file: &OwnedFd, saved: &SocketV1) {
 
 /// The last steps: all options, and the filter, which must not see what was put into the queue.
 fn complete(socket: BorrowedFd, saved: &SocketV1, connected: bool) -> Result<()> {
-    options::apply(socket, &saved.options, Stage::Complete, connected)?;
+    let outcome = options::apply(socket, &saved.options, Stage::Complete, connected);
     if !saved.filter.is_empty() {
         option::attach_filter(socket, &saved.filter).explain(|| "Could not restore a filter".to_owned())?;
     }
@@ -139,5 +177,5 @@ fn complete(socket: BorrowedFd, saved: &SocketV1, connected: bool) -> Result<()>
         option::set_number(socket, SOL_SOCKET, SO_LOCK_FILTER, 1)
             .explain(|| "Could not lock a filter".to_owned())?;
     }
-    Ok(())
+    outcome
 }

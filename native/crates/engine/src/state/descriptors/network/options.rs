@@ -254,6 +254,18 @@ const NOT_OF_CONNECTIONS: &[(i32, i32)] = &[
     (SOL_IPV6, 26),
 ];
 
+/// What TCP sockets take from their first packet, and let nobody set.
+const NOT_OF_STREAMS: &[(i32, i32)] = &[
+    (SOL_IP, 32),
+    (SOL_IP, 33),
+    (SOL_IP, 34),
+    (SOL_IP, 49),
+    (SOL_IPV6, 17),
+    (SOL_IPV6, 18),
+    (SOL_IPV6, 19),
+    (SOL_IPV6, 29),
+];
+
 /// What decides which name a socket can have.
 const FOR_NAME: &[(i32, i32)] = &[
     (SOL_SOCKET, SO_REUSEADDR),
@@ -272,10 +284,14 @@ const FOR_NAME: &[(i32, i32)] = &[
 ];
 
 /// Reads every option that the socket has.
-pub fn collect(found: &Found, socket: BorrowedFd) -> Result<Vec<OptionV1>> {
+pub fn collect(found: &Found, socket: BorrowedFd, kind: i32) -> Result<Vec<OptionV1>> {
     let mut options = Vec::new();
+    let stream = kind == libc::SOCK_STREAM;
     for &(level, names) in TABLE {
         for &(name, room) in names {
+            if stream && NOT_OF_STREAMS.contains(&(level, name)) {
+                continue;
+            }
             match option(socket, level, name, room) {
                 Ok(value) => options.push(OptionV1 { level, name, value: ByteBuf::from(value) }),
                 // An option of another kind of socket, or one that this kernel does not know. At most levels the first
@@ -306,22 +322,22 @@ fn foreign(level: i32, name: i32) -> bool {
 }
 
 /// Puts options back. Those that a fresh socket has by itself are left alone, whatever this host's defaults are called.
+/// One that cannot be set does not keep the others from being set.
 pub fn apply(socket: BorrowedFd, options: &[OptionV1], stage: Stage, connected: bool) -> Result<()> {
+    let mut outcome = Ok(());
     for saved in options {
         let key = (saved.level, saved.name);
-        if stage == Stage::Unbound && !FOR_NAME.contains(&key) {
-            continue;
-        }
-        if connected && NOT_OF_CONNECTIONS.contains(&key) {
+        let too_early = stage == Stage::Unbound && !FOR_NAME.contains(&key);
+        if too_early || (connected && NOT_OF_CONNECTIONS.contains(&key)) {
             continue;
         }
         if option(socket, saved.level, saved.name, saved.value.len().max(4)).as_deref() == Ok(&*saved.value) {
             continue;
         }
-        set(socket, saved)
-            .explain(|| format!("Could not restore socket option {} of level {}", saved.name, saved.level))?;
+        let what = || format!("Could not restore socket option {} of level {}", saved.name, saved.level);
+        outcome = outcome.and(set(socket, saved).explain(what));
     }
-    Ok(())
+    outcome
 }
 
 fn set(socket: BorrowedFd, saved: &OptionV1) -> sys::Result<()> {

@@ -25,13 +25,13 @@ const IP_RECVORIGDSTADDR: i32 = 20;
 const IPV6_RECVORIGDSTADDR: i32 = 74;
 
 /// Options of the live socket that are changed while its queue is read, put back when dropped.
-struct Borrowed<'a> {
+pub struct Borrowed<'a> {
     socket: BorrowedFd<'a>,
     before: Vec<(i32, i32, i32)>,
 }
 
 impl<'a> Borrowed<'a> {
-    fn set(socket: BorrowedFd<'a>, changes: &[(i32, i32, i32)]) -> Self {
+    pub fn set(socket: BorrowedFd<'a>, changes: &[(i32, i32, i32)]) -> Self {
         let mut borrowed = Self { socket, before: Vec::new() };
         for &(level, name, value) in changes {
             let Ok(before) = number(socket, level, name) else { continue };

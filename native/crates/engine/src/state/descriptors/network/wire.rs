@@ -72,6 +72,26 @@ pub fn datagram(from: SocketAddr, to: SocketAddr, protocol: u8, bytes: &[u8]) ->
     (protocol, body)
 }
 
+/// A TCP segment without data.
+pub fn segment(
+    from: SocketAddr,
+    to: SocketAddr,
+    sequence: u32,
+    acknowledge: u32,
+    flags: u8,
+) -> (u8, Vec<u8>) {
+    const WORDS: u8 = 5;
+    let mut body = ports(from, to);
+    body.extend(sequence.to_be_bytes());
+    body.extend(acknowledge.to_be_bytes());
+    body.extend([WORDS << 4, flags]);
+    // Window, checksum, urgent pointer.
+    body.extend([0xff, 0xff, 0, 0, 0, 0]);
+    let sum = checksum(from, to, TCP, &body);
+    body[16..18].copy_from_slice(&sum.to_be_bytes());
+    (TCP, body)
+}
+
 fn ports(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     [from.port().to_be_bytes(), to.port().to_be_bytes()].concat()
 }
