@@ -1,11 +1,12 @@
-import { CommanderError } from "@commander-js/extra-typings";
+import { CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { Client } from "../ffi/client.ts";
 import type { Fault } from "../ffi/error.ts";
 import { locateHome, surroundings } from "./catalog/home.ts";
+import { version } from "./commands/version.ts";
 import { applicationEnvironment } from "./environment.ts";
 import { Interrupts } from "./interrupts.ts";
 import { buildProgram } from "./program.ts";
-import { type Caller, Session } from "./session.ts";
+import { type Caller, type Open, Session } from "./session.ts";
 import { faultOf, showFault } from "./ui/errors.ts";
 import { Output, type OutputOptions, STDERR, STDOUT, wantsNoColor } from "./ui/output.ts";
 import { isBare, isShown, usageFault } from "./usage.ts";
@@ -17,12 +18,13 @@ async function main(args: string[]): Promise<number> {
   const interrupts = new Interrupts();
   interrupts.install();
   let session: Session | undefined;
-  const program = buildProgram((options) => session = openSession(options, interrupts));
+  const open = (options: OutputOptions) => session = openSession(options, interrupts);
+  const program = buildProgram(open);
   try {
     await program.parseAsync(args, { from: "user" });
     return session?.exitCode ?? 0;
   } catch (thrown) {
-    if (isBare(thrown)) program.outputHelp();
+    if (isBare(thrown)) withoutVerb(program, open);
     // Whoever read our output has enough of it, as in "stasis ps | head -1".
     if (isBare(thrown) || isShown(thrown) || thrown instanceof Deno.errors.BrokenPipe) return 0;
     const output = session?.output ?? outputFor({ json: asksForJson(args) });
@@ -34,6 +36,12 @@ async function main(args: string[]): Promise<number> {
     return program.commands.find((command) => command.name() === words.find((word) => !word.startsWith("-")))
       ?.name();
   }
+}
+
+/** No command at all: the version when it was asked for, else how to go on. */
+function withoutVerb(program: CommandUnknownOpts, open: Open): void {
+  if ("version" in program.opts()) version(open, program);
+  else program.outputHelp();
 }
 
 function report(fault: Fault, output: Output): number {

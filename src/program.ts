@@ -15,7 +15,6 @@ import { snapshot } from "./commands/snapshot.ts";
 import { snapshots } from "./commands/snapshots.ts";
 import { stop } from "./commands/stop.ts";
 import { verify } from "./commands/verify.ts";
-import { version } from "./commands/version.ts";
 import { wait } from "./commands/wait.ts";
 import type { Open } from "./session.ts";
 import { addCommonOptions, verb } from "./verb.ts";
@@ -32,7 +31,6 @@ export function buildProgram(open: Open): CommandUnknownOpts {
     .configureOutput({ writeErr: () => {} })
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText("after", EXAMPLES);
-  program.on("option:version", () => version(open, program));
   const groups: [title: string, commands: CommandUnknownOpts[]][] = [
     ["Applications:", [run, ps, logs, exec, stop, kill, wait].map((make) => make(open))],
     ["Snapshots:", [snapshot, restore, snapshots, inspect, verify, rm].map((make) => make(open))],

@@ -1,0 +1,92 @@
+/** A workbench for tests of commands: an engine that answers from a table, and a caller that remembers. */
+
+import { CommanderError } from "@commander-js/extra-typings";
+import type { Engine, Job } from "../../ffi/client.ts";
+import { strictEqual } from "node:assert/strict";
+import type { Fault } from "../../ffi/error.ts";
+import type { Application, Operation } from "../../ffi/messages.ts";
+import { Interrupts } from "../interrupts.ts";
+import { buildProgram } from "../program.ts";
+import { type Caller, Session } from "../session.ts";
+import { faultOf } from "../ui/errors.ts";
+import { Output } from "../ui/output.ts";
+import { usageFault } from "../usage.ts";
+
+/** What the engine says to each operation: a value, an error, or what a function makes of the request. */
+export type Answers = Partial<Record<Operation, unknown>>;
+type Asked = { op: Operation; request: unknown };
+
+export const WEB: Application = {
+  aid: "aa0000000000",
+  name: "web",
+  state: "running",
+  started: "2026-01-01T00:00:00Z",
+  command: ["nginx", "-g", "daemon off;"],
+};
+
+/** An engine that answers from a table, and remembers what it was asked. */
+class FakeEngine implements Engine {
+  readonly asked: Asked[] = [];
+
+  constructor(readonly answers: Answers) {}
+
+  start<T>(op: Operation, request: unknown): Job<T> {
+    this.asked.push({ op, request });
+    const given = this.answers[op];
+    const answer = typeof given === "function" ? given(request) : given;
+    const done = answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer as T);
+    return { done, progress: () => ({ phase: 0, done: 0, total: 0, unit: "none" }), cancel: () => {} };
+  }
+
+  version(): string {
+    return "1.2.3";
+  }
+
+  /** The request of the only operation of this kind. */
+  request(op: Operation): unknown {
+    const [only, ...more] = this.asked.filter((asked) => asked.op === op);
+    strictEqual(more.length, 0);
+    return only?.request;
+  }
+}
+
+export interface Outcome {
+  engine: FakeEngine;
+  exit: number;
+  stdout: string;
+  stderr: string;
+  fault?: Fault;
+}
+
+/** Runs one command line against the table of answers, in a home of its own. */
+export async function stasis(
+  args: string[],
+  answers: Answers = {},
+  caller: Partial<Caller> = {},
+): Promise<Outcome> {
+  const engine = new FakeEngine({ ps: { apps: [WEB] }, ...answers });
+  const data = Deno.makeTempDirSync();
+  const texts = { stdout: "", stderr: "" };
+  const decoder = new TextDecoder();
+  const stream = (name: "stdout" | "stderr") => ({
+    terminal: false,
+    columns: () => undefined,
+    write: (bytes: string | Uint8Array) =>
+      void (texts[name] += typeof bytes === "string" ? bytes : decoder.decode(bytes)),
+  });
+  let session: Session | undefined;
+  const program = buildProgram((options) => {
+    const output = new Output(stream("stdout"), stream("stderr"), options, true);
+    const whole = { cwd: "/here", env: { PATH: "/bin" }, terminal: false, ...caller };
+    return session = new Session(engine, { data, run: `${data}/run` }, output, new Interrupts(), whole);
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return { engine, exit: session?.exitCode ?? 0, ...texts };
+  } catch (thrown) {
+    const fault = thrown instanceof CommanderError ? usageFault(thrown, args[0]) : faultOf(thrown);
+    return { engine, exit: fault.exit, ...texts, fault };
+  } finally {
+    Deno.removeSync(data, { recursive: true });
+  }
+}
