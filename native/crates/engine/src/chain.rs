@@ -8,6 +8,7 @@ use crate::state::descriptors::network::connection::ConnectionsV1;
 use crate::state::descriptors::{DescriptionV1, pipe::PipeV1};
 use crate::state::ghosts::GhostV1;
 use crate::state::host::HostV1;
+use crate::state::locks::LockV1;
 use crate::state::process::ProcessV1;
 use crate::state::shared_memory::SharedMemoryV1;
 use crate::state::system_v::SystemVV1;
@@ -34,6 +35,7 @@ pub struct Chain {
     pub shared_memory: Vec<SharedMemoryV1>,
     pub ghosts: Vec<GhostV1>,
     pub system_v: SystemVV1,
+    pub locks: Vec<LockV1>,
 }
 
 const VERSION: u16 = 1;
@@ -50,7 +52,8 @@ impl Chain {
         put(writer, "sessions", &self.sessions)?;
         put(writer, "shared_memory", &self.shared_memory)?;
         put(writer, "ghosts", &self.ghosts)?;
-        put(writer, "system_v", &self.system_v)
+        put(writer, "system_v", &self.system_v)?;
+        put(writer, "locks", &self.locks)
     }
 
     /// Reads all sections and checks that they can be right together.
@@ -67,6 +70,7 @@ impl Chain {
             shared_memory: get(reader, "shared_memory")?,
             ghosts: get(reader, "ghosts")?,
             system_v: get(reader, "system_v")?,
+            locks: get(reader, "locks")?,
         };
         validate::validate(&chain, &|pack| reader.pack_extent(pack).ok())?;
         Ok(chain)

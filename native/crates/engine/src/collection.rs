@@ -4,7 +4,7 @@ use crate::ids::DescriptionId;
 use crate::state::descriptors::{self, epoll, network, pipe, regular};
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::FrozenCopy;
-use crate::state::{ghosts, shared_memory, system_v, terminals};
+use crate::state::{ghosts, locks, shared_memory, system_v, terminals};
 use std::collections::HashMap;
 
 #[derive(Default)]
@@ -12,6 +12,7 @@ pub struct Collection {
     pub view: View,
     pub shared_memory: shared_memory::Collector,
     pub ghosts: ghosts::Collector,
+    pub locks: locks::Collector,
     pub system_v: system_v::Collector,
     pub registry: descriptors::Registry,
     pub pipes: pipe::Collector,

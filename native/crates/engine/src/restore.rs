@@ -13,7 +13,7 @@ use crate::state::seccomp::{self, SeccompV1};
 use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
-    capsule, descriptors, filesystem, ghosts, host, identity, limits, memory, process, processor,
+    capsule, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process, processor,
     shared_memory, signals, system_v, terminals, thread, timers,
 };
 use crate::stub::Hole;
@@ -168,6 +168,7 @@ fn rebuild(
     shared_memory::seal(&image.shared_memory, &rebuild)?;
     system_v::settle(&image.system_v, &nursery, &mut rebuild)?;
     rebuild.ghosts.finish()?;
+    locks::apply(&image.locks, &nursery, &rebuild)?;
     let mut threads = Vec::new();
     for process in &image.processes {
         threads.extend(wake(process, &nursery, &mut rebuild)?);

@@ -201,6 +201,7 @@ fn capture(
         shared_memory: collection.shared_memory.sources.into_iter().map(|source| source.object).collect(),
         ghosts: collection.ghosts.sources.into_iter().map(|source| source.ghost).collect(),
         system_v: collection.system_v.finish(),
+        locks: collection.locks.finish(tree),
     };
     Ok(Captured { chain, copies, connections: collection.connections, notes: collection.notes })
 }

@@ -10,6 +10,7 @@ pub mod host;
 pub mod identity;
 pub mod layout;
 pub mod limits;
+pub mod locks;
 pub mod memory;
 pub mod namespaces;
 pub mod pages;

@@ -23,8 +23,8 @@ use crate::ids::DescriptionId;
 use crate::nursery::Nursery;
 use crate::procfs::{self, FdInfo};
 use crate::rebuild::Rebuild;
-use crate::state::filesystem;
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
+use crate::state::{filesystem, locks};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
@@ -176,11 +176,13 @@ pub fn collect(pid: i32, collection: &mut Collection) -> Result<Vec<DescriptorV1
     for fd in procfs::descriptors(pid).explain(what)? {
         let found = Found::open(pid, fd, &pidfd)?;
         let close_on_exec = found.info.octal("flags").unwrap_or(0) & libc::O_CLOEXEC as u64 != 0;
+        let (flags, link, locks) = (found.flags, found.link.clone(), locks::lines(&found.info));
         let description = match collection.registry.known(&found)? {
             Some(id) => id,
             None => collect_description(found, collection)?,
         };
         collection.registry.numbers.insert((pid, fd), description);
+        collection.locks.enter((pid, fd), description, flags, &link, locks)?;
         table.push(DescriptorV1 { fd, description, close_on_exec });
     }
     Ok(table)
