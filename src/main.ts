@@ -21,12 +21,11 @@ async function main(args: string[]): Promise<number> {
   const open = (options: OutputOptions) => session = openSession(options, interrupts);
   const program = buildProgram(open);
   try {
-    await program.parseAsync(args, { from: "user" });
+    await execute(program, args, open);
     return session?.exitCode ?? 0;
   } catch (thrown) {
-    if (isBare(thrown)) withoutVerb(program, open);
     // Whoever read our output has enough of it, as in "stasis ps | head -1".
-    if (isBare(thrown) || isShown(thrown) || thrown instanceof Deno.errors.BrokenPipe) return 0;
+    if (isShown(thrown) || thrown instanceof Deno.errors.BrokenPipe) return 0;
     const output = session?.output ?? outputFor({ json: asksForJson(args) });
     const fault = thrown instanceof CommanderError ? usageFault(thrown, verbIn(args)) : faultOf(thrown);
     return report(fault, output);
@@ -38,10 +37,15 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-/** No command at all: the version when it was asked for, else how to go on. */
-function withoutVerb(program: CommandUnknownOpts, open: Open): void {
-  if ("version" in program.opts()) version(open, program);
-  else program.outputHelp();
+/** Runs what the words say. No command at all asks for the version, or for how to go on. */
+async function execute(program: CommandUnknownOpts, args: string[], open: Open): Promise<void> {
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (thrown) {
+    if (!isBare(thrown)) throw thrown;
+    if ("version" in program.opts()) version(open, program);
+    else program.outputHelp();
+  }
 }
 
 function report(fault: Fault, output: Output): number {

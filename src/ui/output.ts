@@ -1,3 +1,4 @@
+import { StasisError } from "../../ffi/error.ts";
 import { type Colors, createColors } from "./colors.ts";
 
 /** What the options of every command say about output. */
@@ -67,8 +68,21 @@ function standardStream(stream: typeof Deno.stdout | typeof Deno.stderr): Stream
   return {
     terminal: stream.isTerminal(),
     columns: () => stream.isTerminal() ? Deno.consoleSize().columns || undefined : undefined,
-    write: (data) => writeAll(stream, typeof data === "string" ? new TextEncoder().encode(data) : data),
+    write: (data) => write(stream, typeof data === "string" ? new TextEncoder().encode(data) : data),
   };
+}
+
+/** A pipe that nobody reads any more is no error of ours, and main.ts ends quietly. */
+function write(stream: typeof Deno.stdout | typeof Deno.stderr, bytes: Uint8Array): void {
+  try {
+    writeAll(stream, bytes);
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) throw error;
+    const name = stream === Deno.stdout ? "standard output" : "standard error";
+    throw StasisError.of("other", `Could not write to ${name}`, {
+      causes: [error instanceof Error ? error.message : String(error)],
+    });
+  }
 }
 
 /** A write to a pipe may take only a part. */
