@@ -157,6 +157,14 @@ impl FrozenTree {
         Ok(true)
     }
 
+    /// A process that was stopped and has ended all the same: SIGKILL spares nobody.
+    pub fn ended(&self) -> Option<i32> {
+        let lives =
+            |pid: i32| procfs::stat(&pid.to_string()).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'));
+        let stopped = self.processes.iter().filter(|process| !process.is_zombie());
+        stopped.map(|process| process.pid).find(|pid| !lives(*pid))
+    }
+
     /// Ends every process of the tree and waits until the kernel has let go of them.
     pub fn kill(mut self) -> Result<()> {
         for process in self.processes.iter().filter(|process| !process.is_zombie()) {

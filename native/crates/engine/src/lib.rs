@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod family;
 mod freeze;
+mod housing;
 mod ids;
 mod inquiry;
 mod inspect;

@@ -3,6 +3,7 @@
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
+use crate::housing;
 use crate::ids::{DescriptionId, OriginalPid};
 use crate::nursery::{self, Cradle, Nursery};
 use crate::program::Program;
@@ -96,10 +97,11 @@ fn require_processor(chain: &Chain) -> Result<()> {
 fn rebuild(
     request: Restore,
     reader: SnapshotReader,
-    chain: Chain,
+    mut chain: Chain,
     init: &[u8],
     control: &Control,
 ) -> Result<Report> {
+    let mut notes = housing::assign(&mut chain, &request);
     control.phase(Phase::Building, chain.processes.len() as u64, Unit::Processes);
     sys::process::unshare_files().explain(|| "Could not give the restore its own descriptors".to_owned())?;
     let image = Rc::new(chain);
@@ -122,7 +124,7 @@ fn rebuild(
     if let Some(master) = terminals.attended(&image, MasterV1::Capsule) {
         nursery.keep_terminal(master)?;
     }
-    let notes = std::mem::take(&mut terminals.notes);
+    notes.append(&mut terminals.notes);
     let mut rebuild = Rebuild {
         image: Rc::clone(&image),
         reader,

@@ -35,19 +35,24 @@ pub struct Report {
 }
 
 const UNHARMED: &str = "The application runs on unharmed, and no snapshot was kept";
+const ENDED: &str = "The application, or a process of it, ended by itself; no snapshot was kept";
 
 pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
     let start = Instant::now();
     let subject = Subject::find(&request).map_err(|fault| fault.aftermath("No process was touched"))?;
+    tidy_store(&request);
     let mut writer = SnapshotWriter::create(&request.out)
         .explain(|| format!("Could not create the snapshot {}", request.out.display()))
         .map_err(|fault| fault.aftermath("The application was not touched"))?;
     let stopped = Instant::now();
     control.phase(Phase::Stopping, 0, Unit::None);
-    let tree = subject.freeze().map_err(|fault| fault.aftermath(UNHARMED))?;
+    let tree = subject.freeze().map_err(|fault| match fault.code {
+        Code::NoTarget => fault.aftermath("No snapshot was kept"),
+        _ => fault.aftermath(UNHARMED),
+    })?;
     let outcome = capture(&subject, &tree, &request, &mut writer, control);
     let Captured { mut chain, copies, mut connections, notes } =
-        outcome.map_err(|fault| fault.aftermath(UNHARMED))?;
+        outcome.map_err(|fault| failed_with(fault, &tree))?;
     let (pause, bytes) = if request.stop {
         // The image must be safe on disk before the only other copy of it ends.
         let bytes = flush_and_seal(writer, &chain, &request.label, control)
@@ -65,6 +70,24 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
         (pause, bytes.map_err(|fault| fault.aftermath(UNHARMED))?)
     };
     Ok(report(request.out, &chain, bytes, pause, start.elapsed(), notes))
+}
+
+/// Removes what snapshots left in the store whose command was killed. That this fails is no reason to take none.
+fn tidy_store(request: &Snapshot) {
+    let store = request.home.data.join("snapshots");
+    if request.out.parent() == Some(&store) {
+        let _ = image::remove_abandoned(&store);
+    }
+}
+
+/// A failure that came of a process that was killed meanwhile is explained by that.
+fn failed_with(fault: Fault, tree: &FrozenTree) -> Fault {
+    match tree.ended() {
+        None => fault.aftermath(UNHARMED),
+        Some(pid) => Fault::new(Code::NoTarget, "Could not finish the snapshot")
+            .because(format!("process {pid} ended meanwhile"))
+            .aftermath(ENDED),
+    }
 }
 
 fn report(

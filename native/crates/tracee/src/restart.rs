@@ -44,7 +44,7 @@ pub fn classify(regs: &Registers) -> Interrupted {
 #[must_use]
 pub fn left_to_the_kernel(regs: &Registers) -> Option<Registers> {
     let undecided = matches!(classify(regs), Interrupted::WouldSeeEintr | Interrupted::FromBlock);
-    undecided.then(|| Registers { rax: ERESTARTNOHAND as u64, ..*regs })
+    undecided.then_some(Registers { rax: ERESTARTNOHAND as u64, ..*regs })
 }
 
 /// Registers that execute the interrupted call again from user mode; others come back unchanged.
