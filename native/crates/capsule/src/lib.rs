@@ -36,7 +36,7 @@ pub use building::{Blank, BuildSpec, Building, build};
 pub use capsule::{Capsule, Hosted, find, wait};
 pub use exec::{ExecSpec, exec};
 pub use hosted::processes_of;
-pub use launched::emulate;
+pub use launched::{depart, emulate};
 pub use listing::{Application, State, list, remove};
 pub use owner::owner_of;
 pub use start::{Output, RunSpec, Started, start};

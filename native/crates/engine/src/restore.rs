@@ -103,7 +103,9 @@ fn rebuild(
 ) -> Result<Report> {
     let mut notes = housing::assign(&mut chain, &request);
     control.phase(Phase::Building, chain.processes.len() as u64, Unit::Processes);
-    sys::process::unshare_files().explain(|| "Could not give the restore its own descriptors".to_owned())?;
+    let apart = || "Could not give the restore its own descriptors".to_owned();
+    ::capsule::depart().explain(apart)?;
+    sys::process::unshare_files().explain(apart)?;
     let image = Rc::new(chain);
     let place = Place::prepare(&request, &image, init)?;
     let mut nursery = Nursery::new(
