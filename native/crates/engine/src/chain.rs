@@ -4,6 +4,7 @@ mod validate;
 
 use crate::explain::{Explain, Result};
 use crate::state::capsule::CapsuleV1;
+use crate::state::cgroups::CgroupsV1;
 use crate::state::descriptors::network::connection::ConnectionsV1;
 use crate::state::descriptors::{DescriptionV1, pipe::PipeV1};
 use crate::state::ghosts::GhostV1;
@@ -36,6 +37,7 @@ pub struct Chain {
     pub ghosts: Vec<GhostV1>,
     pub system_v: SystemVV1,
     pub locks: Vec<LockV1>,
+    pub cgroups: CgroupsV1,
 }
 
 const VERSION: u16 = 1;
@@ -53,7 +55,8 @@ impl Chain {
         put(writer, "shared_memory", &self.shared_memory)?;
         put(writer, "ghosts", &self.ghosts)?;
         put(writer, "system_v", &self.system_v)?;
-        put(writer, "locks", &self.locks)
+        put(writer, "locks", &self.locks)?;
+        put(writer, "cgroups", &self.cgroups)
     }
 
     /// Reads all sections and checks that they can be right together.
@@ -71,6 +74,7 @@ impl Chain {
             ghosts: get(reader, "ghosts")?,
             system_v: get(reader, "system_v")?,
             locks: get(reader, "locks")?,
+            cgroups: get(reader, "cgroups")?,
         };
         validate::validate(&chain, &|pack| reader.pack_extent(pack).ok())?;
         Ok(chain)

@@ -14,8 +14,8 @@ use crate::state::seccomp::{self, SeccompV1};
 use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
-    capsule, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process, processor,
-    shared_memory, signals, system_v, terminals, thread, timers,
+    capsule, cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process,
+    processor, shared_memory, signals, system_v, terminals, thread, timers,
 };
 use crate::stub::Hole;
 use ::capsule::{Aid, ClockOffsets};
@@ -108,6 +108,8 @@ fn rebuild(
     sys::process::unshare_files().explain(apart)?;
     let image = Rc::new(chain);
     let place = Place::prepare(&request, &image, init)?;
+    // Before the nursery, so that a failed restore's groups are empty when this removes them.
+    let mut groups = cgroups::Made::default();
     let mut nursery = Nursery::new(
         place.cradle,
         find_hole(&image)?,
@@ -143,6 +145,7 @@ fn rebuild(
         terminals,
         notes,
     };
+    cgroups::apply(&image.cgroups, &mut groups, &nursery, &mut rebuild)?;
     shared_memory::apply(&image.shared_memory, &mut rebuild)?;
     ghosts::apply(&image.ghosts, &mut rebuild)?;
     system_v::apply(&image.system_v, &nursery, &mut rebuild)?;
@@ -177,6 +180,7 @@ fn rebuild(
     for process in &image.processes {
         threads.extend(wake(process, &nursery, &mut rebuild)?);
     }
+    cgroups::apply_threads(&image.cgroups, &mut rebuild);
     let root = rebuild.pids[&image.processes[0].pid];
     descriptors::go_live(&image.descriptions, &mut rebuild)?;
     let user =
@@ -187,6 +191,7 @@ fn rebuild(
         ::capsule::emulate(root, master);
     }
     rebuild.system_v.keep();
+    groups.keep();
     let name = image.capsule.as_ref().map(|capsule| request.name.unwrap_or_else(|| capsule.name.clone()));
     Ok(Report { aid, name, pid: root, notes: rebuild.notes })
 }

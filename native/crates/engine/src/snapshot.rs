@@ -11,7 +11,7 @@ use crate::state::frozen_copy::{self, FrozenCopy};
 use crate::state::namespaces;
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
-use crate::state::{descriptors, host, system_v};
+use crate::state::{cgroups, descriptors, host, system_v};
 use crate::summary::SummaryV1;
 use abi::request::{Snapshot, Target, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
@@ -225,6 +225,7 @@ fn capture(
         ghosts: collection.ghosts.sources.into_iter().map(|source| source.ghost).collect(),
         system_v: collection.system_v.finish(),
         locks: collection.locks.finish(tree),
+        cgroups: cgroups::collect(tree, &mut collection.notes)?,
     };
     Ok(Captured { chain, copies, connections: collection.connections, notes: collection.notes })
 }

@@ -57,3 +57,10 @@ pub fn set_hostname(name: &str) -> Result<()> {
     // SAFETY: the pointer and the length describe `name`.
     Errno::check(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }.into()).map(drop)
 }
+
+/// Moves the calling thread, and no other, into a cgroup namespace (`file` is a /proc/PID/ns/cgroup).
+pub fn enter_cgroup(file: &std::fs::File) -> Result<()> {
+    use std::os::fd::AsRawFd;
+    // SAFETY: plain numbers; a cgroup namespace may be joined by one thread of many (setns(2)).
+    Errno::check(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWCGROUP) }.into()).map(drop)
+}

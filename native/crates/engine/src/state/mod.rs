@@ -1,6 +1,7 @@
 //! One file per kind of state; each has `collect` and `apply`, and the structs that an image holds.
 
 pub mod capsule;
+pub mod cgroups;
 pub mod credentials;
 pub mod descriptors;
 pub mod filesystem;
