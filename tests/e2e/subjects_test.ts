@@ -1,0 +1,30 @@
+/**
+ * Small programs, one for each kind of state, that check themselves: each says `ready`, is put away and brought back,
+ * gets SIGTERM and says `pass`, or `fail` and why.
+ */
+
+import { match, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { must, Stage, until } from "./stage/stage.ts";
+
+const SUBJECTS = fileURLToPath(new URL("../subjects", import.meta.url));
+
+const sources = [...Deno.readDirSync(SUBJECTS)].map(({ name }) => name).filter((name) => name.endsWith(".c"))
+  .sort();
+ok(sources.length > 0, "there are subjects");
+
+for (const source of sources) {
+  const name = source.replace(/\.c$/, "").replaceAll("_", "-");
+  Deno.test(`subject ${name} finds its state after a restore`, async () => {
+    await using stage = await Stage.open();
+    const program = `${stage.folder}/${name}`;
+    await must(["cc", "-O1", "-Wall", "-pthread", "-o", program, `${SUBJECTS}/${source}`]);
+    await stage.run(name, program);
+    const says = (word: string) => async () => (await stage.logs(name)).match(word)?.[0];
+    await until(`${name} get ready`, says("ready"));
+    await stage.roundTrip(name);
+    await stage.stasis("kill", "-s", "TERM", name);
+    await until(`${name} judge itself`, says("pass|fail.*"));
+    match(await stage.logs(name), /^pass$/m);
+  });
+}
