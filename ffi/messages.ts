@@ -149,6 +149,8 @@ export interface Restored {
   aid?: string;
   name?: string;
   pid: number;
+  /** From the request to the release of all processes, in microseconds. */
+  total_us: number;
 }
 
 /** Every operation with the type of its request and of its answer. */

@@ -23,7 +23,7 @@ const tools: Tool[] = [new Stasis(product)];
 if (await Criu.isThere()) tools.push(new Criu());
 else console.log("criu is not on PATH, or cannot work here: measured without it");
 
-const rows = [["memory", "tool", "pause ms", "snapshot ms", "restore ms", "image MiB"]];
+const rows = [["memory", "tool", "pause ms", "snapshot ms", "restore ms", "of that itself", "image MiB"]];
 for (const mebibytes of values.sizes.split(",").map(Number)) {
   const measured = new Map<Tool, Round[]>(tools.map((tool) => [tool, []]));
   // Rounds alternate between the tools, so that what else the machine does falls on both.
@@ -49,6 +49,7 @@ function columns(rounds: readonly Round[]): string[] {
     of((round) => round.pause),
     of((round) => round.snapshot),
     of((round) => round.restore),
+    rounds.every(({ restoring }) => restoring !== undefined) ? of(({ restoring }) => restoring ?? 0) : "",
     of((round) => round.image / MIB),
   ];
 }

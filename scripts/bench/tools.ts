@@ -10,6 +10,8 @@ export interface Round {
   snapshot: number;
   /** The whole command that brings it back. */
   restore: number;
+  /** Of that, the restore itself, where the tool tells: without the start of the command. */
+  restoring?: number;
   image: number;
 }
 
@@ -52,12 +54,25 @@ export class Stasis implements Tool {
       const snapshot = await stasis("snapshot", "ballast", "--out", `${folder}/running`);
       const pause = await ballast.longestGap();
       await stasis("snapshot", "ballast", "--out", `${folder}/stopped`, "--stop");
-      const restore = await stasis("restore", `${folder}/stopped`, "-d");
+      const { restore, restoring } = await this.#restore(folder, env);
       await ballast.longestGap();
-      return { pause, snapshot, restore, image: await bytesIn(`${folder}/running`) };
+      return { pause, snapshot, restore, restoring, image: await bytesIn(`${folder}/running`) };
     } finally {
       await stasis("kill", "ballast").catch(() => 0);
     }
+  }
+
+  async #restore(
+    folder: string,
+    env: Record<string, string>,
+  ): Promise<{ restore: number; restoring: number }> {
+    const args = ["restore", `${folder}/stopped`, "-d", "--json"];
+    const start = performance.now();
+    const { success, stdout, stderr } = await new Deno.Command(this.program, { args, env }).output();
+    const restore = performance.now() - start;
+    if (!success) throw new Error(`Could not restore: ${new TextDecoder().decode(stderr)}`);
+    const { total_us } = JSON.parse(new TextDecoder().decode(stdout)) as { total_us: number };
+    return { restore, restoring: total_us / 1000 };
   }
 }
 

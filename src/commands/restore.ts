@@ -5,6 +5,7 @@ import { stayWith } from "../attachment.ts";
 import { namesInUse } from "../catalog/applications.ts";
 import { checkName, freeName } from "../catalog/names.ts";
 import type { Open, Session } from "../session.ts";
+import { formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 
 /** `stasis restore`: brings a snapshot back. */
@@ -57,7 +58,6 @@ function report({ output }: Session, restored: Restored): void {
   const { aid, name, pid } = restored;
   if (output.json) output.object(restored);
   else output.line(aid ?? String(pid));
-  output.talk(
-    name === undefined ? `Running again with pid ${pid}` : `Running again as "${name}" with pid ${pid}`,
-  );
+  const who = name === undefined ? `with pid ${pid}` : `as "${name}" with pid ${pid}`;
+  output.talk(`Running again ${who}, restored in ${formatDuration(restored.total_us)}`);
 }

@@ -66,7 +66,7 @@ Deno.test("a snapshot of what has ended says so", async () => {
 });
 
 const INSPECTED = { label: { name: "web", aid: "aa0000000000" } };
-const RESTORED = { aid: "cc0000000000", name: "web-2", pid: 8 };
+const RESTORED = { aid: "cc0000000000", name: "web-2", pid: 8, total_us: 900 };
 
 Deno.test("restore gives an application a free name and resolves the files' new places", async () => {
   const args = ["restore", "/usr", "-d", "--file", "/var/log/x=y.log"];
@@ -82,7 +82,7 @@ Deno.test("restore gives an application a free name and resolves the files' new 
 });
 
 Deno.test("a process tree comes back without a name, and its exit code is passed on", async () => {
-  const answers = { inspect: { label: { tags: [] } }, restore: { pid: 8 }, attach: { code: 5 } };
+  const answers = { inspect: { label: { tags: [] } }, restore: { pid: 8, total_us: 900 }, attach: { code: 5 } };
   const { engine, exit } = await stasis(["restore", "/usr"], answers);
   ok(!("name" in (engine.request("restore") as object)));
   deepStrictEqual(engine.request("attach"), { pid: 8 });

@@ -30,6 +30,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Instant;
 use tracee::Stopped;
 
 #[derive(Debug, Serialize)]
@@ -39,6 +40,8 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub pid: i32,
+    /// From the request to the release, in microseconds.
+    pub total_us: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -46,14 +49,16 @@ pub struct Report {
 const NOTHING_LEFT: &str = "Nothing was left behind";
 
 pub fn bring_back(request: Restore, init: &[u8], control: &Control) -> Result<Report> {
+    let start = Instant::now();
     let (reader, chain) =
         check(&request, control).map_err(|fault| fault.aftermath("No process was created"))?;
-    rebuild(request, reader, chain, init, control).map_err(|mut fault| {
+    let rebuilt = rebuild(request, reader, chain, init, control).map_err(|mut fault| {
         if !matches!(fault.code, Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks) {
             fault.code = Code::RestoreFailed;
         }
         fault.aftermath(NOTHING_LEFT)
-    })
+    })?;
+    Ok(Report { total_us: start.elapsed().as_micros() as u64, ..rebuilt })
 }
 
 /// Reads and checks the whole image before any process exists.
@@ -193,7 +198,7 @@ fn rebuild(
     rebuild.system_v.keep();
     groups.keep();
     let name = image.capsule.as_ref().map(|capsule| request.name.unwrap_or_else(|| capsule.name.clone()));
-    Ok(Report { aid, name, pid: root, notes: rebuild.notes })
+    Ok(Report { aid, name, pid: root, total_us: 0, notes: rebuild.notes })
 }
 
 /// What stands in for streams that led outside: the user's terminal, the command's own streams, or the log.
