@@ -6,7 +6,7 @@ use crate::explain::{Explain, Result};
 use crate::state::capsule::CapsuleV1;
 use crate::state::cgroups::CgroupsV1;
 use crate::state::descriptors::network::connection::ConnectionsV1;
-use crate::state::descriptors::{DescriptionV1, pipe::PipeV1};
+use crate::state::descriptors::{DescriptionV1, pipe::PipeV1, unix::SocketV1};
 use crate::state::ghosts::GhostV1;
 use crate::state::host::HostV1;
 use crate::state::locks::LockV1;
@@ -33,6 +33,7 @@ pub struct Chain {
     pub terminals: Vec<TerminalV1>,
     /// Sessions that have a controlling terminal.
     pub sessions: Vec<SessionV1>,
+    pub unix_sockets: Vec<SocketV1>,
     pub shared_memory: Vec<SharedMemoryV1>,
     pub ghosts: Vec<GhostV1>,
     pub system_v: SystemVV1,
@@ -52,6 +53,7 @@ impl Chain {
         put(writer, "connections", &self.connections)?;
         put(writer, "terminals", &self.terminals)?;
         put(writer, "sessions", &self.sessions)?;
+        put(writer, "unix_sockets", &self.unix_sockets)?;
         put(writer, "shared_memory", &self.shared_memory)?;
         put(writer, "ghosts", &self.ghosts)?;
         put(writer, "system_v", &self.system_v)?;
@@ -70,6 +72,7 @@ impl Chain {
             connections: get(reader, "connections")?,
             terminals: get(reader, "terminals")?,
             sessions: get(reader, "sessions")?,
+            unix_sockets: get(reader, "unix_sockets")?,
             shared_memory: get(reader, "shared_memory")?,
             ghosts: get(reader, "ghosts")?,
             system_v: get(reader, "system_v")?,

@@ -1,7 +1,7 @@
 //! What accumulates while a chain is being collected: resources that belong to no single process.
 
 use crate::ids::DescriptionId;
-use crate::state::descriptors::{self, epoll, network, pipe, regular};
+use crate::state::descriptors::{self, epoll, network, pipe, regular, unix};
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::FrozenCopy;
 use crate::state::{ghosts, locks, shared_memory, system_v, terminals};
@@ -20,6 +20,7 @@ pub struct Collection {
     pub copy_on_write: bool,
     /// Copies by the process that they are of.
     pub copies: HashMap<i32, FrozenCopy>,
+    pub unix: unix::Collector,
     /// Device and inode of the log of the capsule that the application is in.
     pub log: Option<(u64, u64)>,
     pub epolls: epoll::Collector,

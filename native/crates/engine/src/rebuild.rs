@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::ids::{DescriptionId, OriginalPid};
 use crate::state::descriptors::external::Streams;
-use crate::state::descriptors::{DescriptorV1, KindV1};
+use crate::state::descriptors::{DescriptorV1, KindV1, unix};
 use crate::state::filesystem::FileRefV1;
 use crate::state::ghosts;
 use crate::state::shared_memory::SharedMemoryId;
@@ -32,6 +32,7 @@ pub struct Rebuild {
     pub ghosts: ghosts::Names,
     pub system_v: system_v::Made,
     pub descriptions: HashMap<DescriptionId, OwnedFd>,
+    pub unix: unix::Unfinished,
     /// Where the application's output goes that its capsule's log had.
     pub output: Option<OwnedFd>,
     /// Restore TCP connections as closed ones.

@@ -149,13 +149,14 @@ fn rebuild(
         close_connections: request.tcp == Tcp::Close,
         terminals,
         notes,
+        unix: descriptors::unix::Unfinished::default(),
     };
     cgroups::apply(&image.cgroups, &mut groups, &nursery, &mut rebuild)?;
     shared_memory::apply(&image.shared_memory, &mut rebuild)?;
     ghosts::apply(&image.ghosts, &mut rebuild)?;
     system_v::apply(&image.system_v, &nursery, &mut rebuild)?;
     let ended = nursery.spawn_all(descriptors::regular::ended(&image))?;
-    descriptors::apply(&image.descriptions, &mut rebuild)?;
+    descriptors::apply(&image.descriptions, &nursery, &mut rebuild)?;
     for pid in ended {
         family::end(&Stopped::assume(pid), &nursery.hole.bench(), 0)?;
         nursery.forget(pid);

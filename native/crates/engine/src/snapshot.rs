@@ -221,6 +221,7 @@ fn capture(
         connections: collection.connections.connections.clone(),
         terminals: collection.terminals.terminals,
         sessions: collection.terminals.sessions,
+        unix_sockets: collection.unix.sockets,
         shared_memory: collection.shared_memory.sources.into_iter().map(|source| source.object).collect(),
         ghosts: collection.ghosts.sources.into_iter().map(|source| source.ghost).collect(),
         system_v: collection.system_v.finish(),

@@ -15,6 +15,7 @@ pub mod regular;
 pub mod signalfd;
 pub mod terminal;
 pub mod timerfd;
+pub mod unix;
 
 use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
@@ -75,6 +76,8 @@ pub enum KindV1 {
     Terminal(terminal::TerminalEndV1),
     /// Led outside of the chain.
     External(external::ExternalV1),
+    Unix(unix::UnixV1),
+    UnixNode(unix::UnixNodeV1),
 }
 
 /// An open file description of the application, held in duplicate so that it can be examined.
@@ -210,6 +213,9 @@ fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -
     if log::is_log(found, collection) {
         return Ok(KindV1::Log(log::LogV1 {}));
     }
+    if unix::is_node(found) {
+        return Ok(KindV1::UnixNode(unix::collect_node(found, collection)));
+    }
     if found.flags & libc::O_PATH != 0 {
         return regular::collect(found, collection).map(KindV1::Regular);
     }
@@ -220,7 +226,7 @@ fn collect_kind(found: &Found, id: DescriptionId, collection: &mut Collection) -
         return pipe::collect(found, id, collection).map(KindV1::Pipe);
     }
     if file_type.is_socket() {
-        return network::collect(found, id, collection).map(KindV1::Network);
+        return collect_socket(found, id, collection);
     }
     if terminal::is_terminal(found) {
         return terminal::collect(found, id, collection).map(KindV1::Terminal);
@@ -248,6 +254,7 @@ pub fn finish(tree: &FrozenTree, processes: &[ProcessV1], collection: &mut Colle
     let roots: Vec<i32> =
         tree.processes.iter().filter(|root| !pids.contains(&root.parent)).map(|root| root.pid).collect();
     let mut externals = collection.pipes.finish(&pids, &roots, &stands)?;
+    externals.extend(unix::finish(&stands, collection)?);
     let files = collection.terminals.finish(tree, processes, &stands)?;
     let devices: HashMap<_, _> =
         files.into_iter().filter_map(|id| Some((id, terminal::as_file(id, collection)?))).collect();
@@ -259,6 +266,15 @@ pub fn finish(tree: &FrozenTree, processes: &[ProcessV1], collection: &mut Colle
         }
     }
     Ok(())
+}
+
+fn collect_socket(found: &Found, id: DescriptionId, collection: &mut Collection) -> Result<KindV1> {
+    let domain = sys::unix_sockets::number_option(found.file.as_fd(), libc::SO_DOMAIN)
+        .explain(|| format!("Could not examine {} of process {}", found.name(), found.pid))?;
+    match domain {
+        libc::AF_UNIX => unix::collect(found, id, collection).map(KindV1::Unix),
+        _ => network::collect(found, id, collection).map(KindV1::Network),
+    }
 }
 
 /// The descriptions of one kind, with what is particular to it.
@@ -275,12 +291,14 @@ macro_rules! of_kind {
 }
 
 /// Makes every description once, in this command's own descriptor table. The processes exist, without memory yet.
-pub fn apply(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
+pub fn apply(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
     log::apply(of_kind!(descriptions, KindV1::Log), rebuild)?;
     regular::apply(of_kind!(descriptions, KindV1::Regular), rebuild)?;
     memory_file::apply(of_kind!(descriptions, KindV1::MemoryFile), rebuild)?;
     pipe::apply(of_kind!(descriptions, KindV1::Pipe), rebuild)?;
     network::apply(of_kind!(descriptions, KindV1::Network), rebuild)?;
+    unix::apply(nursery, rebuild)?;
+    unix::apply_nodes(of_kind!(descriptions, KindV1::UnixNode), rebuild)?;
     eventfd::apply(of_kind!(descriptions, KindV1::Eventfd), rebuild)?;
     timerfd::apply(of_kind!(descriptions, KindV1::Timerfd), rebuild)?;
     signalfd::apply(of_kind!(descriptions, KindV1::Signalfd), rebuild)?;
@@ -293,6 +311,7 @@ pub fn apply(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()
 /// What can be done only when every process has its descriptors, in a process's own name: all leaders are stopped
 /// between programs (`Program::run`), with memory and descriptors in place and all privileges still there.
 pub fn settle(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
+    unix::settle(descriptions, nursery, rebuild)?;
     // Late, when all that they watch is as it was.
     epoll::fill(of_kind!(descriptions, KindV1::Epoll), descriptions, nursery, rebuild)?;
     timerfd::arm(of_kind!(descriptions, KindV1::Timerfd), rebuild)
