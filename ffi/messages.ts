@@ -95,6 +95,9 @@ export interface Check {
   fix?: string;
 }
 
+/** What becomes of TCP connections: they go on (the default), or come back closed. */
+export type Tcp = "keep" | "close";
+
 export interface RunRequest {
   name: string;
   argv: string[];
@@ -124,6 +127,7 @@ export interface SnapshotRequest {
   out: string;
   stop: boolean;
   label: Label;
+  tcp?: Tcp;
 }
 
 export interface SnapshotTaken {
@@ -142,6 +146,7 @@ export interface RestoreRequest {
   detach: boolean;
   terminal: boolean;
   files?: Record<string, string>;
+  tcp?: Tcp;
 }
 
 /** `aid` and `name` are absent for a process tree, which comes back in the caller's namespaces. */

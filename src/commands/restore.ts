@@ -1,4 +1,4 @@
-import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import type { Inspection, Restored } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { stayWith } from "../attachment.ts";
@@ -16,6 +16,10 @@ export function restore(open: Open): CommandUnknownOpts {
     .option("-d, --detach", "leave it running in the background")
     .option("--name <NAME>", "call it NAME (default: the name it had, with a number if that is taken)")
     .option("--file <OLD=NEW>", "open NEW where it had OLD open; may be given more than once", collect)
+    .addOption(
+      new Option("--tcp <WHAT>", "go on with TCP connections, or restore them closed (default: keep)")
+        .choices(["keep", "close"] as const),
+    )
     .action(async (given, options, command) => {
       const session = open(outputOptions(command));
       const dir = await session.snapshotFolder(given);
@@ -27,6 +31,7 @@ export function restore(open: Open): CommandUnknownOpts {
         detach,
         terminal: session.caller.terminal && !detach,
         files,
+        ...(options.tcp !== undefined && { tcp: options.tcp }),
         ...(name !== undefined && { name }),
       });
       if (detach) report(session, restored);

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { type CommandUnknownOpts, InvalidArgumentError } from "@commander-js/extra-typings";
+import { type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
 import type { Label, SnapshotTaken, Target } from "../../ffi/messages.ts";
 import { makePrivateFolder, storeOf } from "../catalog/home.ts";
@@ -26,6 +26,10 @@ export function snapshot(open: Open): CommandUnknownOpts {
     .option("--out <DIR>", "make the folder DIR instead of putting the snapshot into the store")
     .option("--stop", "leave no process of it once the snapshot is complete")
     .option("--tag <TAG>", "mark the snapshot; may be given more than once", collect)
+    .addOption(
+      new Option("--tcp <WHAT>", "capture TCP connections as they are, or as closed (default: keep)")
+        .choices(["keep", "close"] as const),
+    )
     .action(async (app, options, command) => {
       const session = open(outputOptions(command));
       const subject = await subjectOf(session, app, options.pid);
@@ -33,7 +37,13 @@ export function snapshot(open: Open): CommandUnknownOpts {
       const out = placeFor(session, id, options.out);
       const stop = options.stop === true;
       const label = labelOf(subject, id, options.tag ?? []);
-      const taken = await session.perform("snapshot", { target: [subject.target], out, stop, label });
+      const taken = await session.perform("snapshot", {
+        target: [subject.target],
+        out,
+        stop,
+        label,
+        ...(options.tcp !== undefined && { tcp: options.tcp }),
+      });
       report(session, subject, label, taken, { stopped: stop, stored: options.out === undefined });
     });
 }

@@ -50,6 +50,15 @@ Deno.test("snapshot --pid --out makes the folder and prints it", async () => {
   strictEqual(stdout, "/out\n");
 });
 
+Deno.test("what becomes of TCP connections is said only when it is asked for", async () => {
+  const { engine } = await stasis(["snapshot", "--pid", "42", "--tcp", "close"], { snapshot: TAKEN });
+  strictEqual((engine.request("snapshot") as { tcp?: string }).tcp, "close");
+  strictEqual((await stasis(["snapshot", "--pid", "42", "--tcp", "drop"])).exit, 2);
+  const args = ["restore", "/usr", "-d", "--tcp", "keep"];
+  const again = await stasis(args, { inspect: INSPECTED, restore: RESTORED });
+  strictEqual((again.engine.request("restore") as { tcp?: string }).tcp, "keep");
+});
+
 Deno.test("snapshot wants an application or a process, and a folder that is not there", async () => {
   strictEqual((await stasis(["snapshot"])).exit, 2);
   strictEqual((await stasis(["snapshot", "web", "--pid", "1"])).exit, 2);

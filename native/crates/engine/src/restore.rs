@@ -188,10 +188,10 @@ fn rebuild(
     }
     cgroups::apply_threads(&image.cgroups, &mut rebuild);
     let root = rebuild.pids[&image.processes[0].pid];
-    descriptors::go_live(&image.descriptions, &mut rebuild)?;
     let user =
         rebuild.terminals.attended(&image, MasterV1::Outside).map(|master| master.try_clone_to_owned());
     let user = user.transpose().explain(|| "Could not keep the user's terminal".to_owned())?;
+    descriptors::go_live(&image.descriptions, &mut rebuild)?;
     let aid = nursery.release(threads.into_iter(), !request.detach)?;
     if let Some(master) = user {
         ::capsule::emulate(root, master);
