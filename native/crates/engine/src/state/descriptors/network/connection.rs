@@ -222,7 +222,8 @@ impl Collector {
         }
         let mut list = self.held.iter().map(read).collect::<Result<Vec<_>>>()?;
         mark_inside(&mut list);
-        let outside = list.iter().filter(|connection| !connection.inside);
+        let outside =
+            list.iter().filter(|connection| !connection.inside && self.keeper(connection).is_none());
         let flows: Vec<_> =
             outside.filter_map(|connection| connection.names().map(|(l, p)| (p, l))).collect();
         if flows.is_empty() {
@@ -242,22 +243,28 @@ impl Collector {
         Ok(())
     }
 
+    /// The listener of the chain in whose queue the other end of a connection waits to be accepted.
+    fn keeper(&self, connection: &ConnectionV1) -> Option<usize> {
+        let (_, peer) = connection.names()?;
+        let keeps = |listener: &SocketAddr| {
+            listener.port() == peer.port() && (listener.ip().is_unspecified() || listener.ip() == peer.ip())
+        };
+        let keeper = self.waiting.iter().position(|(listener, left)| *left > 0 && keeps(listener))?;
+        (!connection.inside && is_local(peer)).then_some(keeper)
+    }
+
     /// Finds connections to listeners of the chain whose other end nobody has accepted.
     fn mark_pending(&mut self, list: &mut [ConnectionV1]) -> Result<()> {
-        for (connection, held) in list.iter_mut().zip(&self.held) {
-            let Some((_, peer)) = connection.names() else { continue };
-            let waits = self.waiting.iter_mut().find(|(listener, _)| {
-                listener.port() == peer.port()
-                    && (listener.ip().is_unspecified() || listener.ip() == peer.ip())
-            });
-            let Some((_, left)) = waits.filter(|_| !connection.inside && is_local(peer)) else { continue };
-            let (answer_to_syn, nothing) = (1, connection.received.bytes.is_empty());
-            if connection.acknowledged > answer_to_syn || !nothing || connection.fin_sent() {
+        for (index, connection) in list.iter_mut().enumerate() {
+            let Some(keeper) = self.keeper(connection) else { continue };
+            const ANSWER_TO_SYN: u64 = 1;
+            let untouched = connection.received.bytes.is_empty() && !connection.fin_sent();
+            if connection.acknowledged > ANSWER_TO_SYN || !untouched {
                 let why = "its other end waits to be accepted, with bytes that cannot be read yet";
-                return Err(refused(held.pid, &format!("the TCP connection to {peer}"), why));
+                return Err(refused(self.held[index].pid, "a TCP connection", why));
             }
             connection.pending = true;
-            *left = left.saturating_sub(1);
+            self.waiting[keeper].1 -= 1;
         }
         Ok(())
     }

@@ -306,12 +306,12 @@ pub fn collect(found: &Found, socket: BorrowedFd, kind: i32) -> Result<Vec<Optio
         let priority = OptionV1 { level: SOL_SOCKET, name: libc::SO_PRIORITY, value: ByteBuf::from(value) };
         options.push(priority);
     }
-    match options.iter().find(|option| (option.level, option.name) == (SOL_TCP, TCP_ULP)) {
-        Some(ulp) if !ulp.value.is_empty() => {
-            let name = String::from_utf8_lossy(&ulp.value).trim_end_matches('\0').to_owned();
-            found.refuse(&format!("its upper layer protocol \"{name}\" keeps state in the kernel"))
-        }
-        _ => Ok(options),
+    let ulp = options.iter().position(|option| (option.level, option.name) == (SOL_TCP, TCP_ULP));
+    let name = ulp.map(|index| options.remove(index).value).unwrap_or_default();
+    match String::from_utf8_lossy(&name).trim_end_matches('\0') {
+        // What an MPTCP socket is made with.
+        "" | "mptcp" => Ok(options),
+        name => found.refuse(&format!("its upper layer protocol \"{name}\" keeps state in the kernel")),
     }
 }
 

@@ -14,8 +14,10 @@ use crate::rebuild::Rebuild;
 use abi::Fault;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 use sys::network;
-use sys::socket_options::{set_number, set_option};
+use sys::poll::Interest;
+use sys::socket_options::{number, set_number, set_option};
 
 const TCP_REPAIR_OPTIONS: i32 = 22;
 /// Leaves repair mode with a probe, whose answer tells the peer's window.
@@ -55,7 +57,18 @@ fn title(own: &ConnectionV1) -> String {
 fn connect_again(socket: BorrowedFd, own: &ConnectionV1) -> sys::Result<()> {
     set_number(socket, SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
     network::bind(socket, &own.local)?;
-    network::connect(socket, &own.peer)
+    sys::files::set_status_flags(socket, libc::O_NONBLOCK)?;
+    match network::connect(socket, &own.peer) {
+        // Within one host the answer comes at once, or the SYN was dropped.
+        Err(sys::Errno(libc::EINPROGRESS)) => {}
+        outcome => return outcome,
+    }
+    let answered = sys::poll::poll(&[(socket, Interest::Writable)], Some(Duration::from_secs(1)))?;
+    match number(socket, SOL_SOCKET, libc::SO_ERROR)? {
+        0 if answered == [true] => Ok(()),
+        0 => Err(sys::Errno(libc::ETIMEDOUT)),
+        error => Err(sys::Errno(error)),
+    }
 }
 
 fn connect(socket: BorrowedFd, own: &ConnectionV1) -> sys::Result<()> {
@@ -219,7 +232,7 @@ pub fn apply_closed(saved: &SocketV1, local: SocketAddr, unread: &[u8], error: b
     wire::send(peer, local, &reset).explain(what)?;
     if !error {
         // Reading the error takes it away.
-        sys::socket_options::number(socket, SOL_SOCKET, libc::SO_ERROR).explain(what)?;
+        number(socket, SOL_SOCKET, libc::SO_ERROR).explain(what)?;
     }
     complete(socket, saved, true)?;
     Ok(file)
