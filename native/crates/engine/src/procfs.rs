@@ -157,6 +157,21 @@ impl FdInfo {
     }
 }
 
+/// Splits a line such as `tfd: 3 events: 19` or `inotify wd:2 ino:1e473` into its keys and values.
+pub fn fields(line: &str) -> HashMap<&str, &str> {
+    let words = line.split_ascii_whitespace();
+    let mut fields = HashMap::new();
+    let mut last = "";
+    for word in words {
+        match word.split_once(':') {
+            Some((key, "")) => last = key,
+            Some((key, value)) => drop(fields.insert(key, value)),
+            None => drop(fields.insert(last, word)),
+        }
+    }
+    fields
+}
+
 /// One mapping, from /proc/PID/smaps.
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {

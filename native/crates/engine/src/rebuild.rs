@@ -33,6 +33,8 @@ pub struct Rebuild {
     pub system_v: system_v::Made,
     pub descriptions: HashMap<DescriptionId, OwnedFd>,
     pub unix: unix::Unfinished,
+    /// What is to be watched again, by the description that watches: opened while everything has a name.
+    pub watched: HashMap<DescriptionId, Vec<OwnedFd>>,
     /// Where the application's output goes that its capsule's log had.
     pub output: Option<OwnedFd>,
     /// Restore TCP connections as closed ones.

@@ -150,6 +150,7 @@ fn rebuild(
         terminals,
         notes,
         unix: descriptors::unix::Unfinished::default(),
+        watched: HashMap::new(),
     };
     cgroups::apply(&image.cgroups, &mut groups, &nursery, &mut rebuild)?;
     shared_memory::apply(&image.shared_memory, &mut rebuild)?;
@@ -182,6 +183,7 @@ fn rebuild(
     system_v::settle(&image.system_v, &nursery, &mut rebuild)?;
     rebuild.ghosts.finish()?;
     locks::apply(&image.locks, &nursery, &rebuild)?;
+    descriptors::watch(&image.descriptions, &mut rebuild)?;
     let mut threads = Vec::new();
     for process in &image.processes {
         threads.extend(wake(process, &nursery, &mut rebuild)?);

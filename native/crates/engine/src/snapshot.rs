@@ -207,9 +207,9 @@ fn capture(
         control.advance(1);
     }
     system_v::collect(tree, &mut collection.system_v)?;
-    descriptors::complete(&mut collection)?;
     collection.connections.collect(&mut collection.notes)?;
     descriptors::finish(tree, &processes, &mut collection)?;
+    descriptors::complete(&processes, &mut collection)?;
     let host = host::collect(tree.processes[0].pid)?;
     let copies = copy_pages(tree, &mut processes, &mut collection, writer, control)?;
     let chain = Chain {

@@ -1,4 +1,4 @@
-//! Descriptors that report events: eventfd(2), epoll(7), timerfd_create(2), signalfd(2).
+//! Descriptors that report events: eventfd(2), epoll(7), timerfd_create(2), signalfd(2), inotify(7).
 
 use crate::{Errno, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -119,4 +119,32 @@ pub fn signalfd(mask: u64) -> Result<OwnedFd> {
         let fd = libc::syscall(libc::SYS_signalfd4, -1, &raw const mask, 8usize, libc::SFD_CLOEXEC);
         Ok(OwnedFd::from_raw_fd(Errno::check(fd)? as RawFd))
     }
+}
+
+/// A new event queue without watches, close-on-exec.
+pub fn inotify() -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the new descriptor belongs to nobody else.
+    unsafe {
+        let fd = Errno::check(libc::inotify_init1(libc::IN_CLOEXEC).into())?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// Has the next watch get the number `wd` (`INOTIFY_IOC_SETNEXTWD`; Linux 4.16, CONFIG_CHECKPOINT_RESTORE).
+pub fn inotify_next(inotify: BorrowedFd, wd: i32) -> Result<()> {
+    const INOTIFY_IOC_SETNEXTWD: u64 = 0x4004_4900;
+    // SAFETY: plain numbers.
+    let done =
+        unsafe { libc::ioctl(inotify.as_raw_fd(), INOTIFY_IOC_SETNEXTWD as _, libc::c_long::from(wd)) };
+    Errno::check(done.into()).map(drop)
+}
+
+/// Watches an open file, which may be open with O_PATH, under the number `wd`.
+pub fn inotify_add(inotify: BorrowedFd, target: BorrowedFd, mask: u32, wd: i32) -> Result<()> {
+    inotify_next(inotify, wd)?;
+    let path = format!("/proc/thread-self/fd/{}\0", target.as_raw_fd());
+    // SAFETY: `path` is NUL-terminated.
+    let got = unsafe { libc::inotify_add_watch(inotify.as_raw_fd(), path.as_ptr().cast(), mask) };
+    // EEXIST: two of the watches lead to one file now.
+    if Errno::check(got.into())? as i32 == wd { Ok(()) } else { Err(Errno::EEXIST) }
 }

@@ -3,7 +3,7 @@
 use crate::{Errno, Result};
 use libc::{c_long, pid_t};
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// kcmp(2) kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,57 @@ pub fn pidfd_open(pid: pid_t) -> Result<OwnedFd> {
         let fd = Errno::check(libc::syscall(libc::SYS_pidfd_open, pid, 0))?;
         Ok(OwnedFd::from_raw_fd(fd as RawFd))
     }
+}
+
+/// [`pidfd_open`] with PIDFD_NONBLOCK (O_NONBLOCK) and PIDFD_THREAD (O_EXCL).
+pub fn pidfd_open_with(pid: pid_t, flags: i32) -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the new descriptor belongs to nobody else.
+    unsafe {
+        let fd = Errno::check(libc::syscall(libc::SYS_pidfd_open, pid, flags))?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// How the process of a pidfd ended, as wait(2) encodes it, also after it was waited for (PIDFD_GET_INFO with
+/// PIDFD_INFO_EXIT, Linux 6.15).
+pub fn pidfd_exit_status(pidfd: BorrowedFd) -> Option<i32> {
+    const PIDFD_GET_INFO: u64 = 0xc040_ff0b;
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    // struct pidfd_info: a mask of what is asked and told, ..., exit_code in the last four of 64 bytes.
+    let mut info = [0u32; 16];
+    info[0] = PIDFD_INFO_EXIT as u32;
+    // SAFETY: `info` has the size that is part of the request's number.
+    Errno::check(unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO as _, info.as_mut_ptr()).into() })
+        .ok()?;
+    (u64::from(info[0]) & PIDFD_INFO_EXIT != 0).then_some(info[15] as i32)
+}
+
+/// A child that ends at once, by exit code or by signal, as wait(2) encodes it. It is a zombie until [`reap`].
+pub fn spawn_ending(status: i32) -> Result<pid_t> {
+    // SAFETY: the child makes only calls that are safe after fork(2) in a process with threads, and never returns.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
+            let signal = status & 0x7f;
+            if signal != 0 {
+                libc::signal(signal, libc::SIG_DFL);
+                let mut all: libc::sigset_t = std::mem::zeroed();
+                libc::sigfillset(&raw mut all);
+                libc::sigprocmask(libc::SIG_UNBLOCK, &raw const all, std::ptr::null_mut());
+                libc::kill(libc::getpid(), signal);
+            }
+            libc::_exit(status >> 8 & 0xff);
+        }
+        Errno::check(child.into()).map(|child| child as pid_t)
+    }
+}
+
+/// Waits for a child of ours to end.
+pub fn reap(child: pid_t) -> Result<()> {
+    // SAFETY: the status is not asked for.
+    Errno::check(unsafe { libc::waitpid(child, std::ptr::null_mut(), libc::__WALL).into() }).map(drop)
 }
 
 /// A duplicate of descriptor `fd` of another process (pidfd_getfd(2), kernel 5.6), close-on-exec.

@@ -1,6 +1,6 @@
 //! Descriptors without a file system behind them (`anon_inode:` in /proc): told apart here by the kernel's own names.
 
-use super::{DescriptionV1, Found, KindV1, epoll, eventfd, signalfd, timerfd};
+use super::{DescriptionV1, Found, KindV1, epoll, eventfd, inotify, pidfd, signalfd, timerfd};
 use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
@@ -31,6 +31,8 @@ pub fn collect(name: &str, found: &Found, id: DescriptionId, collection: &mut Co
         "[eventfd]" => eventfd::collect(found).map(KindV1::Eventfd),
         "[eventpoll]" => epoll::collect(found, id, collection).map(KindV1::Epoll),
         "[timerfd]" => timerfd::collect(found).map(KindV1::Timerfd),
+        "inotify" => inotify::collect(found, collection).map(KindV1::Inotify),
+        "[pidfd]" => pidfd::collect(found, id, collection).map(KindV1::Pidfd),
         "[signalfd]" => signalfd::collect(found).map(KindV1::Signalfd),
         other => match REFUSED.iter().find(|(refused, _)| other == *refused) {
             Some((_, why)) => found.refuse(why),

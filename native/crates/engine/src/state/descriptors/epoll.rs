@@ -8,6 +8,7 @@ use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
 use crate::ids::DescriptionId;
 use crate::nursery::Nursery;
+use crate::procfs;
 use crate::program::Program;
 use crate::rebuild::Rebuild;
 use crate::state::process::BodyV1;
@@ -56,13 +57,8 @@ struct Line {
 
 /// Parses `tfd: 3 events: 40000019 data: 5  pos:0 ino:40e sdev:10`.
 fn parse(line: &str) -> Option<Line> {
-    let mut fields = HashMap::new();
-    let spaced = line.replace(':', " ");
-    let words: Vec<&str> = spaced.split_ascii_whitespace().collect();
-    for pair in words.chunks_exact(2) {
-        fields.insert(pair[0], pair[1]);
-    }
-    let hex = |key| u64::from_str_radix(fields.get(key)?, 16).ok();
+    let fields = procfs::fields(line);
+    let hex = |key: &str| u64::from_str_radix(fields.get(key)?, 16).ok();
     // The kernel's own device numbers have 20 minor bits; stat(2) encodes them differently.
     let device = hex("sdev")?;
     Some(Line {

@@ -7,15 +7,18 @@ pub mod anonymous;
 pub mod epoll;
 pub mod eventfd;
 pub mod external;
+pub mod inotify;
 pub mod log;
 pub mod memory_file;
 pub mod network;
+pub mod pidfd;
 pub mod pipe;
 pub mod regular;
 pub mod signalfd;
 pub mod terminal;
 pub mod timerfd;
 pub mod unix;
+pub mod watched;
 
 use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
@@ -78,6 +81,8 @@ pub enum KindV1 {
     External(external::ExternalV1),
     Unix(unix::UnixV1),
     UnixNode(unix::UnixNodeV1),
+    Inotify(inotify::InotifyV1),
+    Pidfd(pidfd::PidfdV1),
 }
 
 /// An open file description of the application, held in duplicate so that it can be examined.
@@ -192,7 +197,8 @@ pub fn collect(pid: i32, collection: &mut Collection) -> Result<Vec<DescriptorV1
 }
 
 /// What can be told only when every process has been met.
-pub fn complete(collection: &mut Collection) -> Result<()> {
+pub fn complete(processes: &[ProcessV1], collection: &mut Collection) -> Result<()> {
+    pidfd::complete(processes, collection)?;
     epoll::complete(collection)
 }
 
@@ -304,6 +310,8 @@ pub fn apply(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut Re
     signalfd::apply(of_kind!(descriptions, KindV1::Signalfd), rebuild)?;
     terminal::apply(of_kind!(descriptions, KindV1::Terminal), rebuild)?;
     external::apply(of_kind!(descriptions, KindV1::External), rebuild)?;
+    inotify::apply(of_kind!(descriptions, KindV1::Inotify), rebuild)?;
+    pidfd::apply(of_kind!(descriptions, KindV1::Pidfd), rebuild)?;
     epoll::apply(of_kind!(descriptions, KindV1::Epoll), rebuild)?;
     apply_owners(descriptions, rebuild)
 }
@@ -320,6 +328,11 @@ pub fn settle(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut R
 /// What others outside the snapshot can notice. Nothing that may fail comes after it.
 pub fn go_live(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
     network::go_live(of_kind!(descriptions, KindV1::Network), rebuild)
+}
+
+/// Has files watched again, when the restore itself touches none any more.
+pub fn watch(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
+    inotify::watch(of_kind!(descriptions, KindV1::Inotify), rebuild)
 }
 
 /// SIGIO owners name processes, so they come when those exist.

@@ -3,7 +3,7 @@
 use super::{DescriptionV1, Found, anonymous};
 use crate::explain::{Explain, Result};
 use crate::rebuild::Rebuild;
-use crate::state::host::{self, HostV1};
+use crate::state::host;
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, BorrowedFd};
 use sys::Errno;
@@ -62,7 +62,7 @@ pub fn arm(timers: Vec<(&DescriptionV1, &TimerfdV1)>, rebuild: &mut Rebuild) -> 
     for (description, saved) in timers {
         let what = || "Could not arm a timerfd".to_owned();
         let Some(file) = rebuild.descriptions.get(&description.id) else { continue };
-        let value = setting(saved, &rebuild.image.host).explain(what)?;
+        let value = setting(saved, rebuild);
         sys::events::set_timerfd(file.as_fd(), saved.flags, saved.interval_ns, value).explain(what)?;
         if saved.ticks > 0 {
             set_ticks(file.as_fd(), saved).explain(what)?;
@@ -73,19 +73,21 @@ pub fn arm(timers: Vec<(&DescriptionV1, &TimerfdV1)>, rebuild: &mut Rebuild) -> 
 
 /// The value for timerfd_settime(2). An absolute time stays what it was on the clock that the application sees: one
 /// that has passed expires at once.
-fn setting(saved: &TimerfdV1, host: &HostV1) -> sys::Result<u64> {
+fn setting(saved: &TimerfdV1, rebuild: &Rebuild) -> u64 {
     if saved.left_ns == 0 || saved.flags & libc::TFD_TIMER_ABSTIME == 0 {
-        return Ok(saved.left_ns);
+        return saved.left_ns;
     }
-    let (monotonic, boottime) = host::clock_offsets(&sys::process::gettid().to_string());
+    // The processes made here have a time namespace of their own; this command does not.
+    let process = rebuild.current(rebuild.image.processes[0].pid).unwrap_or(0);
+    let (monotonic, boottime) = host::clock_offsets(&process.to_string());
     let (own_monotonic, own_boottime) = host::clock_offsets("self");
+    let host = &rebuild.image.host;
     let (saved_now, offset) = match saved.clock {
         libc::CLOCK_MONOTONIC => (host.monotonic_ns, monotonic - own_monotonic),
         libc::CLOCK_BOOTTIME | libc::CLOCK_BOOTTIME_ALARM => (host.boottime_ns, boottime - own_boottime),
         _ => (host.realtime_ns, 0),
     };
-    // The processes made here have a time namespace of their own; this command does not.
-    Ok((saved_now + saved.left_ns as i64 - offset).max(1) as u64)
+    (saved_now + saved.left_ns as i64 - offset).max(1) as u64
 }
 
 fn set_ticks(timer: BorrowedFd, saved: &TimerfdV1) -> sys::Result<()> {
