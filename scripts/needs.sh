@@ -6,9 +6,13 @@ missing=()
 # Debian packages that are missing.
 packages=()
 
-# need_command COMMAND PACKAGE: asks Debian for PACKAGE when COMMAND is not on PATH.
+# need_command COMMAND PACKAGE: asks Debian for PACKAGE when COMMAND is not on PATH. A COMMAND with a slash is a
+# pattern of paths, for programs that Debian keeps off PATH.
 need_command() {
-  command -v "$1" >/dev/null || packages+=("$2")
+  case $1 in
+    */*) compgen -G "$1" >/dev/null || packages+=("$2") ;;
+    *) command -v "$1" >/dev/null || packages+=("$2") ;;
+  esac
 }
 
 # need_toolchain: Rust and npm are the user's own choice of installation.
@@ -24,14 +28,26 @@ need_toolchain() {
   fi
 }
 
+# install_packages: without starting the services that come with them. Debian asks this file whether it may start one
+# (invoke-rc.d(8)); it is ours for the time of the installation, unless the machine has one of its own.
+install_packages() (
+  policy=/usr/sbin/policy-rc.d
+  echo "Installing ${packages[*]}"
+  if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+)
+
 # install_needs: installs what Debian has when root, else names exactly what is missing and ends.
 install_needs() {
   if [ "${#packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-      echo "Installing ${packages[*]}"
-      export DEBIAN_FRONTEND=noninteractive
-      apt-get update -qq
-      apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+      install_packages
     else
       missing+=("${packages[*]} (as root: apt-get install ${packages[*]})")
     fi
