@@ -5,7 +5,7 @@ use crate::state::descriptors::{self, epoll, network, pidfd, pipe, regular, unix
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::FrozenCopy;
 use crate::state::{ghosts, locks, shared_memory, system_v, terminals};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 #[derive(Default)]
 pub struct Collection {
@@ -29,6 +29,8 @@ pub struct Collection {
     /// Terminals as the files that they are when they prove to be just devices.
     pub devices: HashMap<DescriptionId, regular::RegularV1>,
     pub pidfds: pidfd::Collector,
+    /// Descriptors (process and number) that look close-on-exec and are not.
+    pub inheritable: HashSet<(i32, i32)>,
     /// Things that the user should know, though nothing is lost.
     pub notes: Vec<String>,
 }

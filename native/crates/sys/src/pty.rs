@@ -100,13 +100,16 @@ pub fn open_master(path: &Path, flags: i32) -> Result<OwnedFd> {
     crate::files::open(path, flags)
 }
 
-/// Opens the slave of a master (TIOCGPTPEER), never as controlling terminal.
+/// Opens the slave of a master (TIOCGPTPEER), never as controlling terminal. The descriptor is close-on-exec, but not by
+/// O_CLOEXEC: this call would keep that among the description's flags, and every duplicate would look like it in /proc.
 pub fn open_peer(master: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd> {
-    let flags = flags | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let flags = (flags | libc::O_NOCTTY) & !libc::O_CLOEXEC;
     // SAFETY: TIOCGPTPEER takes open flags; the new descriptor belongs to nobody else.
     unsafe {
         let fd = Errno::check(libc::ioctl(master.as_raw_fd(), TIOCGPTPEER, flags).into())?;
-        Ok(OwnedFd::from_raw_fd(fd as i32))
+        let slave = OwnedFd::from_raw_fd(fd as i32);
+        Errno::check(libc::fcntl(slave.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC).into())?;
+        Ok(slave)
     }
 }
 

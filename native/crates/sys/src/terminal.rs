@@ -27,11 +27,7 @@ pub fn open_pty() -> Result<Pty> {
 
 /// Opens the other end of a master, without making it anybody's controlling terminal.
 pub fn open_slave(master: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: TIOCGPTPEER takes open flags and no pointer.
-    let slave = Errno::check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) }.into())?;
-    // SAFETY: a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(slave as i32) })
+    crate::pty::open_peer(master, libc::O_RDWR)
 }
 
 /// Makes `terminal` the controlling terminal of the calling session leader.

@@ -211,6 +211,7 @@ fn collect_by_asking(
         libc::SYS_prctl,
         &[libc::PR_GET_CHILD_SUBREAPER as u64, out, 0, 0, 0],
     )?;
+    descriptors::ask(pid, &mut inquiry, collection)?;
     Ok((threads, memory, signals, timers, half(&subreaper, 0) != 0))
 }
 

@@ -24,6 +24,7 @@ use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
 use crate::freeze::FrozenTree;
 use crate::ids::DescriptionId;
+use crate::inquiry::Inquiry;
 use crate::nursery::Nursery;
 use crate::procfs::{self, FdInfo};
 use crate::rebuild::Rebuild;
@@ -176,6 +177,25 @@ impl Registry {
     }
 }
 
+/// Asks which descriptors are really close-on-exec where /proc does not tell: a slave that was opened with
+/// ioctl(TIOCGPTPEER) keeps O_CLOEXEC among its own flags, so that every duplicate of it looks like that.
+pub fn ask(pid: i32, inquiry: &mut Inquiry, collection: &mut Collection) -> Result<()> {
+    let what = || format!("Could not list the descriptors of process {pid}");
+    for fd in procfs::descriptors(pid).explain(what)? {
+        let is_slave =
+            std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).is_ok_and(|link| link.starts_with("/dev/pts"));
+        let looks = FdInfo::read(pid, fd)
+            .is_ok_and(|info| info.octal("flags").unwrap_or(0) & libc::O_CLOEXEC as u64 != 0);
+        if is_slave
+            && looks
+            && inquiry.raw("fcntl", libc::SYS_fcntl, &[fd as u64, libc::F_GETFD as u64])? == 0
+        {
+            collection.inheritable.insert((pid, fd));
+        }
+    }
+    Ok(())
+}
+
 /// Captures the descriptor table of one process.
 pub fn collect(pid: i32, collection: &mut Collection) -> Result<Vec<DescriptorV1>> {
     let what = || format!("Could not list the descriptors of process {pid}");
@@ -183,7 +203,8 @@ pub fn collect(pid: i32, collection: &mut Collection) -> Result<Vec<DescriptorV1
     let mut table = Vec::new();
     for fd in procfs::descriptors(pid).explain(what)? {
         let found = Found::open(pid, fd, &pidfd)?;
-        let close_on_exec = found.info.octal("flags").unwrap_or(0) & libc::O_CLOEXEC as u64 != 0;
+        let close_on_exec = found.info.octal("flags").unwrap_or(0) & libc::O_CLOEXEC as u64 != 0
+            && !collection.inheritable.contains(&(pid, fd));
         let (flags, link, locks) = (found.flags, found.link.clone(), locks::lines(&found.info));
         let description = match collection.registry.known(&found)? {
             Some(id) => id,
