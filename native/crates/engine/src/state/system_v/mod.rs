@@ -6,6 +6,7 @@
 
 mod attach;
 mod queues;
+mod reach;
 mod segments;
 mod semaphores;
 mod status;
@@ -18,15 +19,18 @@ pub use semaphores::SemaphoreSetV1;
 use crate::explain::{Explain, Result, refused};
 use crate::freeze::FrozenTree;
 use crate::ids::OriginalPid;
+use crate::inquiry::Inquiry;
 use crate::nursery::Nursery;
 use crate::procfs::{self, Status};
 use crate::rebuild::Rebuild;
+use crate::state::memory;
 use crate::state::process::BodyV1;
+use reach::Reach;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::File;
 use sys::system_v::Kind;
-use tracee::Stopped;
+use tracee::{Stopped, Visit, find_gadgets};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SystemVV1 {
@@ -61,6 +65,11 @@ impl Members {
         Self(tree.processes.iter().map(|process| original(process.pid)).collect())
     }
 
+    /// For pids that a process of the chain was told.
+    fn as_they_know_them(&self) -> Self {
+        Self(self.0.values().map(|original| (original.0, *original)).collect())
+    }
+
     pub fn original(&self, pid: i32) -> Option<OriginalPid> {
         self.0.get(&pid).copied()
     }
@@ -87,12 +96,28 @@ pub fn collect(tree: &FrozenTree, collector: &mut Collector) -> Result<()> {
         scope.spawn(visit).join().expect("a visit to a namespace does not panic")
     });
     match there {
-        Err(fault) if fault.code == abi::Code::NotPermitted => {
-            let why = "its IPC namespace may only be entered by root";
-            Err(refused(root, "the System V objects", why))
-        }
+        Err(fault) if fault.code == abi::Code::NotPermitted => through_process(tree, exclusive, collector),
         there => there,
     }
+}
+
+/// Has the chain's first process look, with what it may itself.
+fn through_process(tree: &FrozenTree, all: bool, collector: &mut Collector) -> Result<()> {
+    let process = &tree.processes[0];
+    let what = || format!("Could not list the System V objects of process {}", process.pid);
+    let leader = process.leader();
+    let maps = memory::read_mappings(process.pid)?;
+    let gadgets = find_gadgets(&memory::code_ranges(&maps), |at, buffer| leader.read(at, buffer).is_ok());
+    let (Some(gadgets), Some(stack)) = (gadgets, memory::main_stack(&maps)) else {
+        let why = "its IPC namespace may only be entered by root";
+        return Err(refused(process.pid, "the System V objects", why));
+    };
+    let members = Members::of(tree).as_they_know_them();
+    let mut visit = Visit::enter(leader, process.threads.len(), gadgets, stack).explain(what)?;
+    let mut inquiry = Inquiry { visit: &mut visit, thread: leader, index: 0 };
+    let found = collect_by(&mut Reach::Through(&mut inquiry), &members, all, collector);
+    let left = visit.leave().explain(|| format!("Could not leave process {} as it was", process.pid));
+    found.and(left)
 }
 
 /// Does a process that is not of the chain live in this IPC namespace? The first process of a PID namespace does not
@@ -112,26 +137,14 @@ fn lives_elsewhere(namespace: &std::path::Path, tree: &FrozenTree) -> bool {
 
 /// Takes objects of the calling thread's IPC namespace; all of them, when it is the chain's own.
 fn collect_here(members: &Members, all: bool, collector: &mut Collector) -> Result<()> {
-    segments::collect(members, all, &mut collector.segments)?;
-    collector.sets = semaphores::collect(members, all)?;
-    collector.queues = queues::collect(members, all)?;
+    collect_by(&mut Reach::Here, members, all, collector)
+}
+
+fn collect_by(reach: &mut Reach, members: &Members, all: bool, collector: &mut Collector) -> Result<()> {
+    segments::collect(reach, members, all, &mut collector.segments)?;
+    collector.sets = semaphores::collect(reach, members, all)?;
+    collector.queues = queues::collect(reach, members, all)?;
     Ok(())
-}
-
-/// Ids listed in /proc/sysvipc/`name` of the calling thread's namespace: its second column.
-fn listed(name: &str) -> Result<Vec<i32>> {
-    let path = format!("/proc/sysvipc/{name}");
-    let text = match std::fs::read_to_string(&path) {
-        // A kernel without System V objects has none.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text.explain(|| format!("Could not read {path}"))?,
-    };
-    Ok(second_column(&text))
-}
-
-fn second_column(text: &str) -> Vec<i32> {
-    let id = |line: &str| line.split_ascii_whitespace().nth(1)?.parse().ok();
-    text.lines().skip(1).filter_map(id).collect()
 }
 
 /// The objects that a restore has made. Dropped before [`Made::keep`], it removes them again.
@@ -188,13 +201,4 @@ fn actor(wanted: Option<OriginalPid>, rebuild: &Rebuild) -> Stopped {
     };
     let pid = wanted.filter(|pid| lives(*pid)).unwrap_or(rebuild.image.processes[0].pid);
     Stopped::assume(rebuild.pids[&pid])
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn ids_are_the_second_column() {
-        let text = "       key      shmid perms\n         0          3  1600\n 123456789      32769   600\n";
-        assert_eq!(super::second_column(text), [3, 32769]);
-    }
 }

@@ -1,7 +1,8 @@
 //! Message queues (msgget(2)) with the messages that wait in them.
 
+use super::reach::Reach;
 use super::status::{self, PermissionsV1, Wanted, signed};
-use super::{Members, actor, listed};
+use super::{Members, actor};
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::inquiry::word;
@@ -11,7 +12,7 @@ use crate::rebuild::Rebuild;
 use abi::{Code, Fault};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use sys::system_v::{Kind, copy_message};
+use sys::system_v::Kind;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct QueueV1 {
@@ -35,10 +36,10 @@ pub struct MessageV1 {
 const LARGEST: usize = 512 << 10;
 const CAPACITY_AT: usize = 88;
 
-pub fn collect(members: &Members, all: bool) -> Result<Vec<QueueV1>> {
+pub fn collect(reach: &mut Reach, members: &Members, all: bool) -> Result<Vec<QueueV1>> {
     let mut queues = Vec::new();
-    for id in listed("msg")? {
-        let status = match Kind::Queue.status(id) {
+    for id in reach.listed("msg")? {
+        let status = match reach.status(Kind::Queue, id)? {
             Err(_) if !all => continue,
             status => status.explain(|| format!("Could not examine message queue {id}"))?,
         };
@@ -51,7 +52,7 @@ pub fn collect(members: &Members, all: bool) -> Result<Vec<QueueV1>> {
                 capacity: word(&status, CAPACITY_AT),
                 last_sender,
                 last_receiver,
-                messages: messages(id, word(&status, 72) as usize)?,
+                messages: messages(reach, id, word(&status, 72) as usize)?,
             });
         }
     }
@@ -59,10 +60,10 @@ pub fn collect(members: &Members, all: bool) -> Result<Vec<QueueV1>> {
 }
 
 /// Copies all messages of a queue that holds `bytes` of text.
-fn messages(id: i32, bytes: usize) -> Result<Vec<MessageV1>> {
+fn messages(reach: &mut Reach, id: i32, bytes: usize) -> Result<Vec<MessageV1>> {
     let what = || format!("Could not read message queue {id}");
     let mut messages = Vec::new();
-    while let Some((kind, text)) = copy_message(id, messages.len(), bytes).explain(what)? {
+    while let Some((kind, text)) = reach.message(id, messages.len(), bytes)?.explain(what)? {
         if text.len() > LARGEST {
             return Err(Fault::new(Code::Refused, format!("Could not capture message queue {id}"))
                 .because(format!("a message of {} bytes is too long", text.len())));

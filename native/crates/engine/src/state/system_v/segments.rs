@@ -1,7 +1,8 @@
 //! Shared memory segments (shmget(2)).
 
+use super::reach::Reach;
 use super::status::{self, PermissionsV1, Wanted, signed};
-use super::{Members, actor, listed};
+use super::{Members, actor};
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::inquiry::word;
@@ -10,10 +11,12 @@ use crate::procfs::{self, Mapping};
 use crate::program::Program;
 use crate::rebuild::Rebuild;
 use crate::state::memory::PageRunV1;
+use abi::{Code, Fault};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use sys::memory::PAGE;
 use sys::system_v::Kind;
 
@@ -50,6 +53,8 @@ struct Attached {
     /// Its contents, where the kernel lets us have them without attaching it.
     file: Option<File>,
     page_size: u64,
+    /// Process, address and length of a mapping that begins where the segment does.
+    whole: Option<(i32, u64, u64)>,
 }
 
 #[derive(Default)]
@@ -62,10 +67,15 @@ impl Collector {
     /// Notes that a mapping is (part of) a segment.
     pub fn of_mapping(&mut self, pid: i32, map: &Mapping) -> i32 {
         let id = map.inode as i32;
-        self.attached.entry(id).or_insert_with(|| Attached {
+        let attached = self.attached.entry(id).or_insert_with(|| Attached {
             file: File::open(format!("/proc/{pid}/map_files/{:x}-{:x}", map.start, map.end)).ok(),
             page_size: map.page_size,
+            whole: None,
         });
+        let length = map.end - map.start;
+        if map.offset == 0 && attached.whole.is_none_or(|(.., known)| known < length) {
+            attached.whole = Some((pid, map.start, length));
+        }
         id
     }
 }
@@ -76,16 +86,16 @@ pub fn is_segment(map: &Mapping) -> bool {
     map.device.0 == 0 && key.is_some_and(|key| key.len() == 8 && key.iter().all(u8::is_ascii_hexdigit))
 }
 
-pub fn collect(members: &Members, all: bool, collector: &mut Collector) -> Result<()> {
-    for id in listed("shm")? {
+pub fn collect(reach: &mut Reach, members: &Members, all: bool, collector: &mut Collector) -> Result<()> {
+    for id in reach.listed("shm")? {
         let attached = collector.attached.remove(&id);
-        let status = match Kind::Segment.status(id) {
+        let status = match reach.status(Kind::Segment, id)? {
             Err(_) if attached.is_none() && !all => continue,
             status => status.explain(|| format!("Could not examine shared memory segment {id}"))?,
         };
         let creator = members.original(signed(&status, 80));
         if all || attached.is_some() || creator.is_some() {
-            collector.sources.push(source(id, &status, creator, attached)?);
+            collector.sources.push(source(id, &status, creator, attached, matches!(reach, Reach::Here))?);
         }
     }
     if let Some(id) = collector.attached.keys().next() {
@@ -99,11 +109,21 @@ fn source(
     status: &[u8],
     creator: Option<OriginalPid>,
     attached: Option<Attached>,
+    here: bool,
 ) -> Result<Source> {
     let permissions = PermissionsV1::parse(status);
     let size = word(status, 48);
     let (file, page_size) = match attached {
-        Some(Attached { file: Some(file), page_size }) => (file, page_size),
+        Some(Attached { file: Some(file), page_size, .. }) => (file, page_size),
+        Some(Attached { whole: Some((pid, start, length)), page_size, .. }) if length >= size => {
+            (copy_mapped(id, pid, start, size)?, page_size)
+        }
+        _ if !here => {
+            let what = format!("Could not capture shared memory segment {id}");
+            return Err(Fault::new(Code::Refused, what).because(
+                "no process has it attached as a whole, and its IPC namespace may only be entered by root",
+            ));
+        }
         _ => copy(id, size)?,
     };
     let segment = SegmentV1 {
@@ -130,6 +150,23 @@ fn copy(id: i32, size: u64) -> Result<(File, u64)> {
     };
     let page_size = sys::system_v::copy_segment(id, size as usize, &file, page_size).explain(what)?;
     Ok((file, page_size))
+}
+
+/// The contents of a segment as a process has it mapped.
+fn copy_mapped(id: i32, pid: i32, start: u64, size: u64) -> Result<File> {
+    let what = || format!("Could not read shared memory segment {id}");
+    let memory = File::open(format!("/proc/{pid}/mem")).explain(what)?;
+    let file = sys::memory::memory_file(c"segment", 0).explain(what)?;
+    file.set_len(size).explain(what)?;
+    let mut page = vec![0u8; PAGE as usize];
+    for at in (0..size).step_by(PAGE as usize) {
+        let part = &mut page[..(size - at).min(PAGE) as usize];
+        memory.read_exact_at(part, start + at).explain(what)?;
+        if part.iter().any(|byte| *byte != 0) {
+            file.write_all_at(part, at).explain(what)?;
+        }
+    }
+    Ok(file)
 }
 
 pub fn apply(saved: &SegmentV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Semaphore sets (semget(2)). What SEM_UNDO would take back at a process's end cannot be read (docs/limits.md).
 
+use super::reach::Reach;
 use super::status::{self, PermissionsV1, Wanted};
-use super::{Members, actor, listed};
+use super::{Members, actor};
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::inquiry::word;
@@ -10,7 +11,7 @@ use crate::program::Program;
 use crate::rebuild::Rebuild;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use sys::system_v::{Kind, semaphore_pid, semaphore_values};
+use sys::system_v::Kind;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SemaphoreSetV1 {
@@ -29,10 +30,10 @@ pub struct SemaphoreV1 {
     pub last: Option<OriginalPid>,
 }
 
-pub fn collect(members: &Members, all: bool) -> Result<Vec<SemaphoreSetV1>> {
+pub fn collect(reach: &mut Reach, members: &Members, all: bool) -> Result<Vec<SemaphoreSetV1>> {
     let mut sets = Vec::new();
-    for id in listed("sem")? {
-        match collect_one(id, members) {
+    for id in reach.listed("sem")? {
+        match collect_one(reach, id, members) {
             Err(_) if !all => {}
             set => sets.extend(set?.filter(|set| all || is_ours(set))),
         }
@@ -44,13 +45,13 @@ fn is_ours(set: &SemaphoreSetV1) -> bool {
     set.semaphores.iter().any(|semaphore| semaphore.last.is_some())
 }
 
-fn collect_one(id: i32, members: &Members) -> Result<Option<SemaphoreSetV1>> {
+fn collect_one(reach: &mut Reach, id: i32, members: &Members) -> Result<Option<SemaphoreSetV1>> {
     let what = || format!("Could not examine semaphore set {id}");
-    let status = Kind::Set.status(id).explain(what)?;
-    let values = semaphore_values(id, word(&status, 80) as usize).explain(what)?;
+    let status = reach.status(Kind::Set, id)?.explain(what)?;
+    let values = reach.semaphore_values(id, word(&status, 80) as usize)?.explain(what)?;
     let mut semaphores = Vec::with_capacity(values.len());
     for (index, value) in values.into_iter().enumerate() {
-        let pid = semaphore_pid(id, index).explain(what)?;
+        let pid = reach.semaphore_pid(id, index)?.explain(what)?;
         semaphores.push(SemaphoreV1 { value, touched: pid != 0, last: members.original(pid) });
     }
     let operated = word(&status, 48) != 0;
