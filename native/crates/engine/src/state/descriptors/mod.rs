@@ -340,7 +340,7 @@ pub fn apply(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut Re
 /// What can be done only when every process has its descriptors, in a process's own name: all leaders are stopped
 /// between programs (`Program::run`), with memory and descriptors in place and all privileges still there.
 pub fn settle(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
-    unix::settle(descriptions, nursery, rebuild)?;
+    unix::settle(descriptions, rebuild)?;
     // Late, when all that they watch is as it was.
     epoll::fill(of_kind!(descriptions, KindV1::Epoll), descriptions, nursery, rebuild)?;
     timerfd::arm(of_kind!(descriptions, KindV1::Timerfd), rebuild)

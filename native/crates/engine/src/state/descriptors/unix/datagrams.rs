@@ -1,15 +1,13 @@
 //! Datagram sockets: connected in one direction each, with messages of senders that may be gone.
 
-use super::binding::Binder;
 use super::connections::End;
 use super::queue::to_sender;
-use super::workshop::Workshop;
+use super::workshop::{Stranger, Workshop};
 use super::{MessageV1, SocketId, SocketV1, StateV1, names, options, settling};
 use crate::explain::{Explain, Result};
-use crate::nursery::Nursery;
 use crate::rebuild::Rebuild;
 use abi::{Code, Fault};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::unix_sockets;
 
@@ -42,6 +40,33 @@ impl<'s> Workshop<'s> {
         }
         Ok(())
     }
+
+    /// Makes what stands for closed sockets: senders of queued messages, and peers.
+    pub fn make_strangers(&mut self) -> Result<()> {
+        for socket in self.sockets.iter().filter(|socket| socket.is_datagram()) {
+            let senders = socket.queue.iter().map(|message| message.from.as_ref());
+            let peer = match &socket.state {
+                StateV1::Widowed(Some(name)) => Some(Some(name)),
+                _ => None,
+            };
+            for name in senders.chain(peer) {
+                let name = name.map_or(&[][..], |name| name.as_slice());
+                let bound = self.sockets.iter().any(|other| is_bound(other, name));
+                if !bound && !self.left.strangers.contains_key(name) {
+                    let stranger = self.make_stranger(socket.kind, name)?;
+                    self.left.strangers.insert(name.to_vec(), stranger);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn make_stranger(&self, kind: i32, name: &[u8]) -> Result<Stranger> {
+        let socket =
+            unix_sockets::socket(kind).explain(|| "Could not make a socket for a closed one".to_owned())?;
+        let node = if name.is_empty() { None } else { self.binder().bind_passing(&socket, name)? };
+        Ok(Stranger { socket, node })
+    }
 }
 
 fn came_in_a_pair(one: &SocketV1, other: &SocketV1) -> bool {
@@ -56,16 +81,13 @@ fn came_in_a_pair(one: &SocketV1, other: &SocketV1) -> bool {
 /// Fills queues and connects, when every description exists.
 pub struct Post<'r> {
     pub sockets: &'r [SocketV1],
-    pub nursery: &'r Nursery,
     pub rebuild: &'r Rebuild,
     pub notes: Vec<String>,
-    /// Sockets that stand for senders which are gone, by name.
-    strangers: HashMap<Vec<u8>, OwnedFd>,
 }
 
 impl<'r> Post<'r> {
-    pub fn new(sockets: &'r [SocketV1], nursery: &'r Nursery, rebuild: &'r Rebuild) -> Self {
-        Self { sockets, nursery, rebuild, notes: Vec::new(), strangers: HashMap::new() }
+    pub fn new(sockets: &'r [SocketV1], rebuild: &'r Rebuild) -> Self {
+        Self { sockets, rebuild, notes: Vec::new() }
     }
 
     fn file(&self, socket: &SocketV1) -> Result<&'r OwnedFd> {
@@ -79,7 +101,6 @@ impl<'r> Post<'r> {
                 self.send(socket, message)?;
             }
         }
-        self.strangers.clear();
         Ok(())
     }
 
@@ -90,7 +111,7 @@ impl<'r> Post<'r> {
         let name = self.address(to);
         let from = match self.only_sender(to)? {
             Some(mate) => mate.as_fd(),
-            None => self.sender(message, to.kind)?,
+            None => self.sender(message)?,
         };
         options::make_room(from);
         unix_sockets::send(from, name.as_deref(), &message.bytes, &rights, sender)
@@ -122,19 +143,21 @@ impl<'r> Post<'r> {
         }
     }
 
-    fn sender(&mut self, message: &MessageV1, kind: i32) -> Result<BorrowedFd<'_>> {
+    fn sender(&self, message: &MessageV1) -> Result<BorrowedFd<'_>> {
         let name = message.from.as_ref().map_or(&[][..], |name| name.as_slice());
-        let known = self.sockets.iter().find(|socket| {
-            socket.is_datagram() && socket.held_name().is_some_and(|own| own.bytes.as_slice() == name)
-        });
-        if let Some(socket) = known {
+        if let Some(socket) = self.sockets.iter().find(|socket| is_bound(socket, name)) {
             return Ok(self.file(socket)?.as_fd());
         }
-        if !self.strangers.contains_key(name) {
-            let stranger = stranger(kind, name, self.nursery, self.rebuild)?;
-            self.strangers.insert(name.to_vec(), stranger);
-        }
-        Ok(self.strangers[name].as_fd())
+        Ok(self.stranger(name)?.socket.as_fd())
+    }
+
+    fn stranger(&self, name: &[u8]) -> Result<&Stranger> {
+        self.rebuild
+            .unix
+            .strangers
+            .get(name)
+            .ok_or(sys::Errno::ENOENT)
+            .explain(|| format!("Could not stand in for \"{}\"", names::printable(name)))
     }
 
     /// Connects one-way. Whoever is to be connected elsewhere must be connected to first: from then on it accepts
@@ -178,7 +201,7 @@ impl<'r> Post<'r> {
                 let address = address.ok_or(sys::Errno::ENOENT).explain(what)?;
                 unix_sockets::connect(file, &address).explain(what)
             }
-            StateV1::Widowed(Some(name)) => self.connect_to_closed(file, name, socket),
+            StateV1::Widowed(Some(name)) => self.connect_to_stranger(file, name, socket),
             StateV1::Outside(name) => {
                 let reached = match name[0] {
                     0 => unix_sockets::connect(file, name),
@@ -188,7 +211,7 @@ impl<'r> Post<'r> {
                     let name = names::printable(name);
                     self.notes
                         .push(format!("nobody listens at \"{name}\" now ({errno}): sending there will fail"));
-                    return self.connect_to_closed(file, name.as_bytes(), socket);
+                    return connect_to_nobody(file, socket.kind).explain(what);
                 }
                 Ok(())
             }
@@ -203,32 +226,28 @@ impl<'r> Post<'r> {
         }
     }
 
-    /// Connects to a socket of this name that is closed at once.
-    fn connect_to_closed(&self, file: BorrowedFd, name: &[u8], socket: &SocketV1) -> Result<()> {
-        let what = || format!("Could not connect {}", socket.label());
-        let closed = unix_sockets::socket(socket.kind).explain(what)?;
-        let binder = Binder { nursery: self.nursery, rebuild: self.rebuild };
-        let address = match binder.bind_passing(&closed, name)? {
-            Some(node) => {
-                let connected = unix_sockets::connect(file, &names::through(node.as_fd()));
-                return connected.explain(what);
-            }
-            None => name,
-        };
-        unix_sockets::connect(file, address).explain(what)
+    /// Connects to a socket of this name that will be closed.
+    fn connect_to_stranger(&self, file: BorrowedFd, name: &[u8], socket: &SocketV1) -> Result<()> {
+        let stranger = self.stranger(name)?;
+        let address = stranger.node.as_ref().map_or(name.to_vec(), |node| names::through(node.as_fd()));
+        unix_sockets::connect(file, &address).explain(|| format!("Could not connect {}", socket.label()))
     }
+}
+
+/// Connects to a socket that is closed at once: sending reports that nobody listens.
+fn connect_to_nobody(file: BorrowedFd, kind: i32) -> sys::Result<()> {
+    let closed = unix_sockets::socket(kind)?;
+    let name = format!("\0stasis-closed-{}", std::process::id()).into_bytes();
+    unix_sockets::bind(closed.as_fd(), &name)?;
+    unix_sockets::connect(file, &name)
+}
+
+fn is_bound(socket: &SocketV1, name: &[u8]) -> bool {
+    socket.is_datagram() && socket.held_name().is_some_and(|own| own.bytes.as_slice() == name)
 }
 
 /// By a descriptor of the node, since the path may be longer than a name can be.
 fn connect_by_path(file: BorrowedFd, path: &std::path::Path) -> sys::Result<()> {
     let node = sys::files::open(path, libc::O_PATH)?;
     unix_sockets::connect(file, &names::through(node.as_fd()))
-}
-
-fn stranger(kind: i32, name: &[u8], nursery: &Nursery, rebuild: &Rebuild) -> Result<OwnedFd> {
-    let socket = unix_sockets::socket(kind).explain(|| "Could not make a socket for a sender".to_owned())?;
-    if !name.is_empty() {
-        Binder { nursery, rebuild }.bind_passing(&socket, name)?;
-    }
-    Ok(socket)
 }

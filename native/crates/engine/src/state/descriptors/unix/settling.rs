@@ -4,18 +4,17 @@ use super::datagrams::Post;
 use super::queue::to_sender;
 use super::{MessageV1, SocketV1, StateV1, UnixNodeV1, options};
 use crate::explain::{Explain, Result};
-use crate::nursery::Nursery;
 use crate::rebuild::Rebuild;
 use crate::state::descriptors::DescriptionV1;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use sys::unix_sockets;
 
-pub fn settle(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
+pub fn settle(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
     let image = Rc::clone(&rebuild.image);
     let sockets = &image.unix_sockets;
     silence(sockets, rebuild)?;
-    let mut post = Post::new(sockets, nursery, rebuild);
+    let mut post = Post::new(sockets, rebuild);
     post.fill()?;
     post.connect()?;
     let mut notes = post.notes;

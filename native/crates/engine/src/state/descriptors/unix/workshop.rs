@@ -20,8 +20,15 @@ pub struct Unfinished {
     /// Nodes of bound sockets.
     pub nodes: HashMap<SocketId, OwnedFd>,
     pub placed: Vec<Placed>,
+    /// Datagram sockets that have been closed, but whose messages are queued or whom others are connected to.
+    pub strangers: HashMap<Vec<u8>, Stranger>,
     /// Datagram sockets that are connected already, as socket pairs.
     pub paired: HashSet<SocketId>,
+}
+
+pub struct Stranger {
+    pub socket: OwnedFd,
+    pub node: Option<OwnedFd>,
 }
 
 pub struct Workshop<'s> {
@@ -59,6 +66,7 @@ impl<'s> Workshop<'s> {
         let links = self.make_pairs()?;
         self.make_single(&links)?;
         self.bind_names()?;
+        self.make_strangers()?;
         self.connect(&links)
     }
 
