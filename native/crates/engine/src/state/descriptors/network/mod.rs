@@ -124,10 +124,11 @@ pub fn apply(mut sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuil
 
 /// Sets going what peers elsewhere can notice, as the last thing before the processes run.
 pub fn go_live(sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuild) -> Result<()> {
+    let image = Rc::clone(&rebuild.image);
+    revival::let_in(&image);
     if rebuild.close_connections {
         return Ok(());
     }
-    let image = Rc::clone(&rebuild.image);
     revival::go_live(&image, rebuild)?;
     for (description, saved) in sockets {
         let (Some(file), BodyV1::Inet(own)) = (rebuild.descriptions.get(&description.id), &saved.body) else {

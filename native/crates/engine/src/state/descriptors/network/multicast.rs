@@ -35,7 +35,7 @@ fn known(pid: i32) -> Vec<(i32, u32, SocketAddr)> {
     groups
 }
 
-/// /proc/net/igmp: a line for each interface, `1	lo : ...`, then one for each group, `	010000E0 ...`.
+/// /proc/net/igmp: a line for each interface, `1 lo : ...`, then an indented one for each group, `010000E0 ...`.
 fn parse_igmp(text: &str) -> Vec<(i32, u32, SocketAddr)> {
     let mut interface = 0;
     let mut groups = Vec::new();

@@ -152,11 +152,15 @@ impl ConnectionV1 {
     }
 }
 
-/// Sets all connections going. Until here nothing was sent, and a restore that failed could be tried again.
-pub fn go_live(image: &Chain, rebuild: &Rebuild) -> Result<()> {
+/// Packets of peers reach this host again: for connections that are back, or for those that are not, to be told so.
+pub fn let_in(image: &Chain) {
     if let Some(name) = &image.connections.lock {
         drop(Lock::assume(name.clone()));
     }
+}
+
+/// Sets all connections going. Until here nothing was sent, and a restore that failed could be tried again.
+pub fn go_live(image: &Chain, rebuild: &Rebuild) -> Result<()> {
     let connections = || {
         let list = image.connections.list.iter();
         list.filter_map(|own| Some((own, rebuild.descriptions.get(&own.description)?.as_fd())))
