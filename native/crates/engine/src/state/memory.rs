@@ -1,9 +1,9 @@
 //! The address space of a process: its mappings, their attributes and the pages that are its own.
 
 use super::filesystem::{self, FileRefV1};
-use super::layout;
 use super::shared_memory::{self, SharedMemoryId};
 use super::system_v;
+use super::{async_io, layout};
 use crate::collection::Collection;
 use crate::delivery::Delivery;
 use crate::explain::{Explain, Result, refused};
@@ -75,6 +75,8 @@ pub enum BackingV1 {
         shmid: i32,
         offset: u64,
     },
+    /// The ring of an asynchronous I/O context (io_setup(2)), which has no request in it.
+    AsyncIo,
     /// `[vdso]`, `[vvar]`, `[vvar_vclock]`: the kernel's own.
     Kernel(String),
 }
@@ -215,6 +217,20 @@ fn backing(pid: i32, map: &Mapping, collection: &mut Collection) -> Result<Backi
     {
         return Ok(BackingV1::Anonymous);
     }
+    if name == b"/[aio] (deleted)" {
+        return async_io::collect(pid, map).map(|()| BackingV1::AsyncIo);
+    }
+    if name.starts_with(b"/secretmem") {
+        return Err(refused(
+            pid,
+            &format!("the mapping at {:#x}", map.start),
+            "it is secret memory (memfd_secret)",
+        ));
+    }
+    if name.starts_with(b"anon_inode:") {
+        let what = format!("the mapping at {:#x} ({})", map.start, String::from_utf8_lossy(name));
+        return Err(refused(pid, &what, "it belongs to the kernel"));
+    }
     if map.device.0 == 0 && shared_memory::is_named_like_one(name) {
         let object = collection.shared_memory.of_mapping(pid, map)?;
         return Ok(BackingV1::Shared { object, offset: map.offset });
@@ -297,6 +313,7 @@ pub fn apply(
         map(mapping, saved, &delivered, target, &mut program);
     }
     program.run(target.thread)?;
+    async_io::apply(&saved.mappings, target)?;
     system_v::attach(&saved.mappings, target.thread, &mut program, rebuild)?;
     load_pages(saved, &delivered, &mut program);
     for mapping in &saved.mappings {
@@ -403,6 +420,8 @@ fn map(
     let (fd, offset) = match &mapping.backing {
         BackingV1::Kernel(name) => return map_kernel(name, mapping, target, program),
         BackingV1::SystemV { .. } => return,
+        // Made by the kernel: see async_io.rs.
+        BackingV1::AsyncIo => return,
         BackingV1::Anonymous => anonymous,
         BackingV1::File { offset, .. } | BackingV1::Shared { offset, .. } => {
             let need = need_of(mapping).expect("files and objects are needed");

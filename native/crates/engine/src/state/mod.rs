@@ -1,5 +1,6 @@
 //! One file per kind of state; each has `collect` and `apply`, and the structs that an image holds.
 
+pub mod async_io;
 pub mod capsule;
 pub mod cgroups;
 pub mod credentials;

@@ -44,7 +44,7 @@ fn check_mapping(mapping: &MappingV1, known: &Known) -> Check {
         ensure(good, "offset", "it is no offset in a file")
     };
     match &mapping.backing {
-        BackingV1::Anonymous => Ok(()),
+        BackingV1::Anonymous | BackingV1::AsyncIo => Ok(()),
         BackingV1::File { file, offset } => check_file(file, known).and_then(|()| check_offset(*offset)),
         BackingV1::Shared { object, offset } => {
             ensure(known.shared_memory.contains(object), "object", "there is none such")?;
