@@ -283,6 +283,7 @@ pub fn finish(tree: &FrozenTree, processes: &[ProcessV1], collection: &mut Colle
     let mut externals = collection.pipes.finish(&pids, &roots, &stands)?;
     externals.extend(unix::finish(&stands, collection)?);
     let files = collection.terminals.finish(tree, processes, &stands)?;
+    collection.notes.append(&mut collection.terminals.notes);
     let devices: HashMap<_, _> =
         files.into_iter().filter_map(|id| Some((id, terminal::as_file(id, collection)?))).collect();
     for description in &mut collection.registry.descriptions {

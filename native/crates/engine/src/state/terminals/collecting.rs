@@ -59,6 +59,7 @@ pub struct Collector {
     sources: Vec<Source>,
     pub terminals: Vec<TerminalV1>,
     pub sessions: Vec<SessionV1>,
+    pub notes: Vec<String>,
     /// The capsule's helper, when a capsule is being captured.
     pub helper: Option<i32>,
 }
@@ -148,16 +149,30 @@ impl Collector {
             let source = &self.sources[id];
             let master = self.master_of(source);
             let wanted = source.controls || source.sightings.iter().any(at_streams);
+            if matches!(source.key, Some(Key::Device(..))) && !source.sightings.iter().any(at_streams) {
+                files.extend(source.sightings.iter().map(|sighting| sighting.description));
+                self.give_up_control(id as u32);
+                continue;
+            }
             if master == MasterV1::Outside && !wanted {
-                match source.key {
-                    Some(Key::Device(..)) => files.extend(source.sightings.iter().map(|s| s.description)),
-                    _ => return refuse_outside(source),
-                }
+                return refuse_outside(source);
             }
             self.terminals[id].master = master;
             examine(source, &mut self.terminals[id])?;
         }
         Ok(files)
+    }
+
+    /// A console or serial line is the host's. A session gets it back only as the user's terminal, which it is not.
+    fn give_up_control(&mut self, terminal: u32) {
+        let name = name_of(&self.sources[terminal as usize]);
+        let (lost, kept) = self.sessions.drain(..).partition(|session| session.terminal == terminal);
+        self.sessions = kept;
+        let lost: Vec<SessionV1> = lost;
+        let note = |session: &SessionV1| {
+            format!("session {} is restored without its controlling terminal, {name}", session.sid)
+        };
+        self.notes.extend(lost.iter().map(note));
     }
 
     fn master_of(&self, source: &Source) -> MasterV1 {
