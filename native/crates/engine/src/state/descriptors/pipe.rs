@@ -154,13 +154,18 @@ fn fifo(found: &Found, collection: &mut Collection) -> Result<FileRefV1> {
 }
 
 /// Copies what is queued without taking it: tee(2) into a pipe of our own, then read from that. The reading end is
-/// opened anew through /proc, since the one at hand may be the writing end.
+/// opened anew through /proc, since the one at hand may be the writing end. A pipe that another user made cannot be
+/// opened; the end at hand has to do.
 fn read_queue(found: &Found, capacity: u32) -> sys::Result<Vec<Vec<u8>>> {
-    let reader = sys::files::reopen(found.file.as_fd(), libc::O_RDONLY | libc::O_NONBLOCK)?;
-    let queued = sys::files::readable_bytes(reader.as_fd())?;
-    if queued == 0 {
+    if sys::files::readable_bytes(found.file.as_fd())? == 0 {
         return Ok(Vec::new());
     }
+    let reader = match sys::files::reopen(found.file.as_fd(), libc::O_RDONLY | libc::O_NONBLOCK) {
+        Err(sys::Errno::EACCES) if found.flags & libc::O_ACCMODE != libc::O_WRONLY => {
+            found.file.try_clone()?.into()
+        }
+        reader => reader?,
+    };
     let (copy_reader, copy_writer) = sys::files::pipe(libc::O_NONBLOCK | (found.flags & libc::O_DIRECT))?;
     sys::files::set_pipe_capacity(copy_writer.as_fd(), capacity)?;
     sys::files::tee(reader.as_fd(), copy_writer.as_fd(), capacity as usize)?;
