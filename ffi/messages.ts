@@ -156,6 +156,8 @@ export interface Restored {
   pid: number;
   /** From the request to the release of all processes, in microseconds. */
   total_us: number;
+  /** What the user should know, though nothing is lost; left out when there is nothing. */
+  notes?: string[];
 }
 
 /** Every operation with the type of its request and of its answer. */

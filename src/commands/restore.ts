@@ -65,4 +65,5 @@ function report({ output }: Session, restored: Restored): void {
   else output.line(aid ?? String(pid));
   const who = name === undefined ? `with pid ${pid}` : `as "${name}" with pid ${pid}`;
   output.talk(`Running again ${who}, restored in ${formatDuration(restored.total_us)}`);
+  for (const note of restored.notes ?? []) output.talk(`  note: ${note}`);
 }
