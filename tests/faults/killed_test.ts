@@ -1,0 +1,56 @@
+/** The command killed at any moment of a snapshot: the application must not notice. */
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import { PRODUCT, Stage, until } from "../e2e/stage/stage.ts";
+import { Bystander, undisturbed } from "./bystander.ts";
+
+const KILLS = 100;
+
+/** Starts snapshots that are killed at moments spread over the time that one takes. Returns how many were. */
+async function killSnapshots(stage: Stage, pid: number): Promise<number> {
+  const start = performance.now();
+  await stage.stasis("snapshot", "--pid", String(pid));
+  const duration = performance.now() - start;
+  let killed = 0;
+  for (let round = 0; round < KILLS; round++) {
+    const command = new Deno.Command(PRODUCT, {
+      args: ["snapshot", "--pid", String(pid)],
+      env: stage.env,
+      clearEnv: true,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    await delay(duration * ((round * 0.618034) % 1));
+    try {
+      command.kill("SIGKILL");
+    } catch {
+      // It was faster than expected.
+    }
+    if ((await command.status).signal === "SIGKILL") killed++;
+  }
+  return killed;
+}
+
+function storeOf(stage: Stage): string[] {
+  return [...Deno.readDirSync(`${stage.env.STASIS_HOME}/data/snapshots`)].map(({ name }) => name);
+}
+
+Deno.test("threads go on undisturbed when snapshots of them are killed at any moment", async () => {
+  await using stage = await Stage.open();
+  await using subject = await Bystander.start(stage, await undisturbed(stage), "tolerant");
+  await stage.stasis("snapshot", "--pid", String(subject.pid));
+  const [maps, masks] = [subject.maps(), subject.masks()];
+  const killed = await killSnapshots(stage, subject.pid);
+  ok(killed > KILLS / 2, `${killed} were killed`);
+  await until("the tracer gone", () => subject.status("TracerPid") === "0" || undefined);
+  deepStrictEqual(subject.masks(), masks);
+  // The next snapshot takes away what killed ones left: in the process, and in the store.
+  await stage.stasis("snapshot", "--pid", String(subject.pid));
+  deepStrictEqual(subject.maps(), maps);
+  ok(storeOf(stage).every((name) => /^[0-9a-f]{12}$/.test(name)), storeOf(stage).join(" "));
+  Deno.kill(subject.pid, "SIGTERM");
+  strictEqual((await subject.process.status).code, 0, subject.said());
+  match(subject.said(), /^pass$/m);
+});
