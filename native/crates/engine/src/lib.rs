@@ -16,6 +16,7 @@ mod ids;
 mod inquiry;
 mod inspect;
 mod nursery;
+mod place;
 mod procfs;
 mod program;
 mod rebuild;

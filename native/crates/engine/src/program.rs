@@ -28,11 +28,6 @@ impl<'b> Program<'b> {
         self.data(&[bytes, &[0]].concat())
     }
 
-    /// How much more payload fits, in bytes.
-    pub fn room(&self) -> usize {
-        self.bench.payload().1 as usize - self.payload.len().next_multiple_of(16)
-    }
-
     /// Adds a call whose failure ends the restore. Returns its index among the results.
     pub fn call(&mut self, name: &'static str, nr: i64, args: &[u64]) -> usize {
         self.calls.push(Call::new(name, nr, args));
@@ -43,10 +38,6 @@ impl<'b> Program<'b> {
     pub fn attempt(&mut self, name: &'static str, nr: i64, args: &[u64]) -> usize {
         self.calls.push(Call::new(name, nr, args).optional());
         self.calls.len() - 1
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.calls.is_empty()
     }
 
     /// Runs everything in order and forgets it. Results are the kernel's raw values.

@@ -5,7 +5,8 @@ use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
 use crate::housing;
 use crate::ids::{DescriptionId, OriginalPid};
-use crate::nursery::{self, Cradle, Nursery};
+use crate::nursery::{self, Nursery};
+use crate::place::Place;
 use crate::program::Program;
 use crate::rebuild::{Rebuild, moved};
 use crate::state::descriptors::external::Streams;
@@ -14,11 +15,11 @@ use crate::state::seccomp::{self, SeccompV1};
 use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
-    capsule, cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process,
-    processor, shared_memory, signals, system_v, terminals, thread, timers,
+    cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process, processor,
+    shared_memory, signals, system_v, terminals, thread, timers,
 };
 use crate::stub::Hole;
-use ::capsule::{Aid, ClockOffsets};
+use ::capsule::Aid;
 use abi::request::{Restore, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotReader;
@@ -26,7 +27,7 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -100,47 +101,67 @@ fn require_processor(chain: &Chain) -> Result<()> {
 }
 
 fn rebuild(
-    request: Restore,
+    mut request: Restore,
     reader: SnapshotReader,
     mut chain: Chain,
     init: &[u8],
     control: &Control,
 ) -> Result<Report> {
-    let mut notes = housing::assign(&mut chain, &request);
+    let notes = housing::assign(&mut chain, &request);
     control.phase(Phase::Building, chain.processes.len() as u64, Unit::Processes);
-    let apart = || "Could not give the restore its own descriptors".to_owned();
-    ::capsule::depart().explain(apart)?;
-    sys::process::unshare_files().explain(apart)?;
+    stand_apart()?;
     let image = Rc::new(chain);
-    let place = Place::prepare(&request, &image, init)?;
     // Before the nursery, so that a failed restore's groups are empty when this removes them.
     let mut groups = cgroups::Made::default();
-    let mut nursery = Nursery::new(
-        place.cradle,
-        find_hole(&image)?,
-        image.host.vdso.clone(),
-        first_free_descriptor(&image),
-    )?;
-    identity::check(&image, |path| {
+    let (mut nursery, mut rebuild) = create_processes(&mut request, &image, reader, notes, init)?;
+    rebuild_shared(&image, &mut groups, &mut nursery, &mut rebuild)?;
+    furnish_all(&image, &nursery, &mut rebuild, control)?;
+    settle(&image, &nursery, &mut rebuild)?;
+    let threads = wake_all(&image, &nursery, &mut rebuild)?;
+    descriptors::go_live(&image.descriptions, &mut rebuild)?;
+    let report = release(request, &image, nursery, threads, rebuild)?;
+    groups.keep();
+    Ok(report)
+}
+
+/// What this thread opens and where it is concerns nobody else in this command.
+fn stand_apart() -> Result<()> {
+    let what = || "Could not give the restore its own descriptors".to_owned();
+    ::capsule::depart().explain(what)?;
+    sys::process::unshare_files().explain(what)
+}
+
+/// Every process under its own id, blank; terminals too, since sessions take theirs while they form.
+fn create_processes(
+    request: &mut Restore,
+    image: &Rc<Chain>,
+    reader: SnapshotReader,
+    mut notes: Vec<String>,
+    init: &[u8],
+) -> Result<(Nursery, Rebuild)> {
+    let place = Place::prepare(request, image, init)?;
+    let first_free = first_free_descriptor(image);
+    let mut nursery = Nursery::new(place.cradle, find_hole(image)?, image.host.vdso.clone(), first_free)?;
+    identity::check(image, |path| {
         let unmoved = moved(path, &request.files).is_none();
         unmoved.then(|| PathBuf::from(OsStr::from_bytes(&[&place.root, path].concat())))
     })?;
     let site = Site { root: &place.root, attended: request.terminal && !request.detach };
-    let mut terminals = Terminals::make(&image, &site)?;
-    let (pids, aliases) = grow(&image, &terminals, &mut nursery)?;
+    let mut terminals = Terminals::make(image, &site)?;
+    let (pids, aliases) = grow(image, &terminals, &mut nursery)?;
     terminals.add_ready(aliases);
     nursery.name_root(image.capsule.as_ref())?;
-    if let Some(master) = terminals.attended(&image, MasterV1::Capsule) {
+    if let Some(master) = terminals.attended(image, MasterV1::Capsule) {
         nursery.keep_terminal(master)?;
     }
     notes.append(&mut terminals.notes);
-    let mut rebuild = Rebuild {
-        image: Rc::clone(&image),
+    let rebuild = Rebuild {
+        image: Rc::clone(image),
         reader,
         root: place.root,
-        streams: streams(&request, &terminals, &image, place.output.as_ref())?,
+        streams: streams(request, &terminals, image, place.output.as_ref())?,
         output: place.output,
-        moved: request.files,
+        moved: std::mem::take(&mut request.files),
         pids,
         shared_memory: HashMap::new(),
         ghosts: ghosts::Names::default(),
@@ -152,54 +173,88 @@ fn rebuild(
         unix: descriptors::unix::Unfinished::default(),
         watched: HashMap::new(),
     };
-    cgroups::apply(&image.cgroups, &mut groups, &nursery, &mut rebuild)?;
-    shared_memory::apply(&image.shared_memory, &mut rebuild)?;
-    ghosts::apply(&image.ghosts, &mut rebuild)?;
-    system_v::apply(&image.system_v, &nursery, &mut rebuild)?;
-    let ended = nursery.spawn_all(descriptors::regular::ended(&image))?;
-    descriptors::apply(&image.descriptions, &nursery, &mut rebuild)?;
+    Ok((nursery, rebuild))
+}
+
+/// What belongs to no single process: control groups, memory, deleted files, IPC, open file descriptions.
+fn rebuild_shared(
+    image: &Chain,
+    groups: &mut cgroups::Made,
+    nursery: &mut Nursery,
+    rebuild: &mut Rebuild,
+) -> Result<()> {
+    cgroups::apply(&image.cgroups, groups, nursery, rebuild)?;
+    shared_memory::apply(&image.shared_memory, rebuild)?;
+    ghosts::apply(&image.ghosts, rebuild)?;
+    system_v::apply(&image.system_v, nursery, rebuild)?;
+    let ended = nursery.spawn_all(descriptors::regular::ended(image))?;
+    descriptors::apply(&image.descriptions, nursery, rebuild)?;
     for pid in ended {
         family::end(&Stopped::assume(pid), &nursery.hole.bench(), 0)?;
         nursery.forget(pid);
     }
+    Ok(())
+}
+
+/// Memory, folders and descriptors for every process.
+fn furnish_all(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild, control: &Control) -> Result<()> {
     control.phase(Phase::LoadingMemory, image.processes.len() as u64, Unit::Processes);
     for process in &image.processes {
         if control.cancelled() {
-            return Err(
-                Fault::new(Code::Interrupted, "Could not finish the restore").because("it was interrupted")
-            );
+            let fault = Fault::new(Code::Interrupted, "Could not finish the restore");
+            return Err(fault.because("it was interrupted"));
         }
-        furnish(process, &nursery, &mut rebuild)?;
+        furnish(process, nursery, rebuild)?;
         control.advance(1);
     }
     // Only now: a table may belong to several processes, and the last delivery closes the way to it.
     for process in &image.processes {
         if let BodyV1::Live(live) = &process.body {
-            descriptors::install(live, &Stopped::assume(rebuild.pids[&process.pid]), &nursery, &rebuild)?;
+            descriptors::install(live, &Stopped::assume(rebuild.pids[&process.pid]), nursery, rebuild)?;
         }
     }
-    descriptors::settle(&image.descriptions, &nursery, &mut rebuild)?;
-    shared_memory::seal(&image.shared_memory, &rebuild)?;
-    system_v::settle(&image.system_v, &nursery, &mut rebuild)?;
+    Ok(())
+}
+
+/// What needs every process to have its memory and descriptors.
+fn settle(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
+    descriptors::settle(&image.descriptions, nursery, rebuild)?;
+    shared_memory::seal(&image.shared_memory, rebuild)?;
+    system_v::settle(&image.system_v, nursery, rebuild)?;
     rebuild.ghosts.finish()?;
-    locks::apply(&image.locks, &nursery, &rebuild)?;
-    descriptors::watch(&image.descriptions, &mut rebuild)?;
+    locks::apply(&image.locks, nursery, rebuild)?;
+    descriptors::watch(&image.descriptions, rebuild)
+}
+
+/// Leaves every thread one step before its first instruction. Returns all threads.
+fn wake_all(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
     let mut threads = Vec::new();
     for process in &image.processes {
-        threads.extend(wake(process, &nursery, &mut rebuild)?);
+        threads.extend(wake(process, nursery, rebuild)?);
     }
-    cgroups::apply_threads(&image.cgroups, &mut rebuild);
+    cgroups::apply_threads(&image.cgroups, rebuild);
+    Ok(threads)
+}
+
+/// Lets all go at once. From here the application lives.
+fn release(
+    request: Restore,
+    image: &Chain,
+    nursery: Nursery,
+    threads: Vec<i32>,
+    mut rebuild: Rebuild,
+) -> Result<Report> {
     let root = rebuild.pids[&image.processes[0].pid];
-    let user =
-        rebuild.terminals.attended(&image, MasterV1::Outside).map(|master| master.try_clone_to_owned());
-    let user = user.transpose().explain(|| "Could not keep the user's terminal".to_owned())?;
-    descriptors::go_live(&image.descriptions, &mut rebuild)?;
+    let outside = rebuild.terminals.attended(image, MasterV1::Outside);
+    let user = outside
+        .map(|master| master.try_clone_to_owned())
+        .transpose()
+        .explain(|| "Could not keep the user's terminal".to_owned())?;
     let aid = nursery.release(threads.into_iter(), !request.detach)?;
     if let Some(master) = user {
         ::capsule::emulate(root, master);
     }
     rebuild.system_v.keep();
-    groups.keep();
     let name = image.capsule.as_ref().map(|capsule| request.name.unwrap_or_else(|| capsule.name.clone()));
     Ok(Report { aid, name, pid: root, total_us: 0, notes: rebuild.notes })
 }
@@ -220,61 +275,6 @@ fn streams(
         }
         None => Streams::own(),
     }
-}
-
-/// Where the application comes back: in the caller's namespaces, or in a capsule of its own.
-struct Place {
-    cradle: Cradle,
-    /// What leads to the application's file system.
-    root: Vec<u8>,
-    output: Option<OwnedFd>,
-}
-
-impl Place {
-    fn prepare(request: &Restore, chain: &Chain, init: &[u8]) -> Result<Self> {
-        let output = || "Could not find where the application's output goes".to_owned();
-        let Some(saved) = &chain.capsule else {
-            enter_time_namespace(chain)?;
-            return Ok(Self { cradle: Cradle::Caller, root: Vec::new(), output: None });
-        };
-        let offsets = clock_offsets(chain)?;
-        let building = capsule::build(saved, request.name.as_deref(), Some(offsets), &request.home, init)?;
-        let root = format!("/proc/{}/root", building.init()).into_bytes();
-        let log = if request.detach {
-            building.log()?.into()
-        } else {
-            std::io::stdout().as_fd().try_clone_to_owned().explain(output)?
-        };
-        Ok(Self { cradle: Cradle::Capsule(Box::new(building)), root, output: Some(log) })
-    }
-}
-
-/// Offsets that let the application's clocks go on from where they were.
-fn clock_offsets(chain: &Chain) -> Result<ClockOffsets> {
-    let now = host::collect(sys::process::gettid())?;
-    let (monotonic, boottime) = host::clock_offsets("self");
-    Ok(ClockOffsets {
-        monotonic_ns: chain.host.monotonic_ns - (now.monotonic_ns - monotonic),
-        boottime_ns: chain.host.boottime_ns - (now.boottime_ns - boottime),
-    })
-}
-
-/// Clocks that must not jump go on in a time namespace of the application's own. On the same boot they have not
-/// jumped, only passed.
-fn enter_time_namespace(chain: &Chain) -> Result<()> {
-    let what = || "Could not set the application's clocks".to_owned();
-    let tid = sys::process::gettid();
-    match sys::process::unshare_time() {
-        Ok(()) => {}
-        Err(_) if host::boot_id() == chain.host.boot_id => return Ok(()),
-        Err(errno) => return Err(errno).explain(what),
-    }
-    let offsets = clock_offsets(chain)?;
-    let line = |clock: &str, offset: i64| {
-        format!("{clock} {} {}\n", offset.div_euclid(1_000_000_000), offset.rem_euclid(1_000_000_000))
-    };
-    let text = line("monotonic", offsets.monotonic_ns) + &line("boottime", offsets.boottime_ns);
-    std::fs::write(format!("/proc/{tid}/timens_offsets"), text).explain(what)
 }
 
 fn lives(chain: &Chain) -> impl Iterator<Item = &LiveV1> {

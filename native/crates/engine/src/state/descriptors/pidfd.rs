@@ -95,7 +95,7 @@ impl Drop for Ended {
     fn drop(&mut self) {
         for pid in self.pids.values() {
             // It is our own child and has ended or is about to.
-            drop(sys::process::reap(*pid));
+            let _ = sys::process::reap(*pid);
         }
     }
 }

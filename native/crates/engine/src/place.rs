@@ -1,0 +1,64 @@
+//! Where an application comes back, and what its clocks show there.
+
+use crate::chain::Chain;
+use crate::explain::{Explain, Result};
+use crate::nursery::Cradle;
+use crate::state::{capsule, host};
+use ::capsule::ClockOffsets;
+use abi::request::Restore;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Where the application comes back: in the caller's namespaces, or in a capsule of its own.
+pub struct Place {
+    pub cradle: Cradle,
+    /// What leads to the application's file system.
+    pub root: Vec<u8>,
+    pub output: Option<OwnedFd>,
+}
+
+impl Place {
+    pub fn prepare(request: &Restore, chain: &Chain, init: &[u8]) -> Result<Self> {
+        let output = || "Could not find where the application's output goes".to_owned();
+        let Some(saved) = &chain.capsule else {
+            enter_time_namespace(chain)?;
+            return Ok(Self { cradle: Cradle::Caller, root: Vec::new(), output: None });
+        };
+        let offsets = clock_offsets(chain)?;
+        let building = capsule::build(saved, request.name.as_deref(), Some(offsets), &request.home, init)?;
+        let root = format!("/proc/{}/root", building.init()).into_bytes();
+        let log = if request.detach {
+            building.log()?.into()
+        } else {
+            std::io::stdout().as_fd().try_clone_to_owned().explain(output)?
+        };
+        Ok(Self { cradle: Cradle::Capsule(Box::new(building)), root, output: Some(log) })
+    }
+}
+
+/// Offsets that let the application's clocks go on from where they were.
+fn clock_offsets(chain: &Chain) -> Result<ClockOffsets> {
+    let now = host::collect(sys::process::gettid())?;
+    let (monotonic, boottime) = host::clock_offsets("self");
+    Ok(ClockOffsets {
+        monotonic_ns: chain.host.monotonic_ns - (now.monotonic_ns - monotonic),
+        boottime_ns: chain.host.boottime_ns - (now.boottime_ns - boottime),
+    })
+}
+
+/// Clocks that must not jump go on in a time namespace of the application's own. On the same boot they have not
+/// jumped, only passed.
+fn enter_time_namespace(chain: &Chain) -> Result<()> {
+    let what = || "Could not set the application's clocks".to_owned();
+    let tid = sys::process::gettid();
+    match sys::process::unshare_time() {
+        Ok(()) => {}
+        Err(_) if host::boot_id() == chain.host.boot_id => return Ok(()),
+        Err(errno) => return Err(errno).explain(what),
+    }
+    let offsets = clock_offsets(chain)?;
+    let line = |clock: &str, offset: i64| {
+        format!("{clock} {} {}\n", offset.div_euclid(1_000_000_000), offset.rem_euclid(1_000_000_000))
+    };
+    let text = line("monotonic", offsets.monotonic_ns) + &line("boottime", offsets.boottime_ns);
+    std::fs::write(format!("/proc/{tid}/timens_offsets"), text).explain(what)
+}
