@@ -73,7 +73,7 @@ pub struct Collector {
     seen: Vec<Seen>,
 }
 
-/// Reads `lock:` lines such as `lock:	1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`.
+/// Reads `lock:` lines such as `lock: 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`.
 pub fn lines(info: &FdInfo) -> std::result::Result<Vec<Line>, String> {
     info.lines("lock:").map(|line| parse(line).ok_or_else(|| line.to_owned())).collect()
 }

@@ -11,6 +11,9 @@ pub enum Reach<'a, 'i, 'p> {
     Through(&'a mut Inquiry<'i, 'p>),
 }
 
+/// Type and text.
+type Message = (i64, Vec<u8>);
+
 /// The most that one answer of a process may be: it has 60 KiB for results.
 const ANSWER: usize = 56 << 10;
 
@@ -72,12 +75,7 @@ impl Reach<'_, '_, '_> {
     }
 
     /// A message, left where it is; none behind the last one.
-    pub fn message(
-        &mut self,
-        id: i32,
-        index: usize,
-        room: usize,
-    ) -> Result<sys::Result<Option<(i64, Vec<u8>)>>> {
+    pub fn message(&mut self, id: i32, index: usize, room: usize) -> Result<sys::Result<Option<Message>>> {
         const MSG_COPY: u64 = 0o40000;
         let Self::Through(inquiry) = self else { return Ok(system_v::copy_message(id, index, room)) };
         let room = room.min(ANSWER - 8);
