@@ -96,7 +96,7 @@ unsafe fn read_control(message: &libc::msghdr) -> Vec<(i32, i32, Vec<u8>)> {
     unsafe {
         let mut next = libc::CMSG_FIRSTHDR(message);
         while let Some(header) = next.as_ref() {
-            let length = (header.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
+            let length = header.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
             let data = std::slice::from_raw_parts(libc::CMSG_DATA(next), length).to_vec();
             list.push((header.cmsg_level, header.cmsg_type, data));
             next = libc::CMSG_NXTHDR(message, next);

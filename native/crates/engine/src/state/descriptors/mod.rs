@@ -31,6 +31,7 @@ use crate::rebuild::Rebuild;
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
 use crate::state::{filesystem, locks};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -113,6 +114,10 @@ impl Found {
         })
     }
 
+    fn likeness(&self) -> Likeness {
+        (self.meta.dev(), self.meta.ino(), self.flags)
+    }
+
     /// The link as text, for messages and for comparing with the kernel's own names.
     pub fn name(&self) -> String {
         String::from_utf8_lossy(&self.link).into_owned()
@@ -140,27 +145,42 @@ impl Found {
     }
 }
 
+/// What descriptors of one description have in common: device, inode, status flags.
+type Likeness = (u64, u64, i32);
+
 /// Which descriptions were met already, so that a shared one is captured once.
 #[derive(Default)]
 pub struct Registry {
     /// What every descriptor (process, number) refers to.
     pub numbers: HashMap<(i32, i32), DescriptionId>,
-    alike: HashMap<(u64, u64, i32), Vec<(i32, i32, DescriptionId)>>,
+    /// In the order of kcmp(2).
+    alike: HashMap<Likeness, Vec<(i32, i32, DescriptionId)>>,
+    entered: u32,
     pub descriptions: Vec<DescriptionV1>,
 }
 
 impl Registry {
     /// The description that `found` is, if it was met before: compared by kcmp(2) among those that look alike.
     fn known(&self, found: &Found) -> Result<Option<DescriptionId>> {
-        let key = (found.meta.dev(), found.meta.ino(), found.flags);
-        for &(pid, fd, id) in self.alike.get(&key).map_or(&[][..], Vec::as_slice) {
-            let order = process::kcmp(found.pid, pid, Kcmp::File, found.fd as u64, fd as u64)
+        let met = self.alike.get(&found.likeness()).map_or(&[][..], Vec::as_slice);
+        Ok(Self::search(met, found)?.ok().map(|at| met[at].2))
+    }
+
+    /// Where `found` is among `met`, else where it belongs. An application may have thousands of one kind.
+    fn search(met: &[(i32, i32, DescriptionId)], found: &Found) -> Result<std::result::Result<usize, usize>> {
+        let (mut low, mut high) = (0, met.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let (pid, fd, _) = met[middle];
+            let order = process::kcmp(pid, found.pid, Kcmp::File, fd as u64, found.fd as u64)
                 .explain(|| "Could not compare descriptors".to_owned())?;
-            if order.is_eq() {
-                return Ok(Some(id));
+            match order {
+                Ordering::Equal => return Ok(Ok(middle)),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
             }
         }
-        Ok(None)
+        Ok(Err(low))
     }
 
     /// Descriptors (process, number) that may refer to the file of this device and inode: one for each description.
@@ -169,11 +189,13 @@ impl Registry {
         alike.flat_map(|(_, met)| met.iter().copied())
     }
 
-    fn enter(&mut self, found: &Found) -> DescriptionId {
-        let id = DescriptionId(self.alike.values().map(Vec::len).sum::<usize>() as u32);
-        let key = (found.meta.dev(), found.meta.ino(), found.flags);
-        self.alike.entry(key).or_default().push((found.pid, found.fd, id));
-        id
+    fn enter(&mut self, found: &Found) -> Result<DescriptionId> {
+        let id = DescriptionId(self.entered);
+        let met = self.alike.entry(found.likeness()).or_default();
+        let at = Self::search(met, found)?.unwrap_or_else(|at| at);
+        met.insert(at, (found.pid, found.fd, id));
+        self.entered += 1;
+        Ok(id)
     }
 }
 
@@ -225,7 +247,7 @@ pub fn complete(processes: &[ProcessV1], collection: &mut Collection) -> Result<
 
 /// Captures a description that was not met before, whether a descriptor or a message in flight refers to it.
 pub fn collect_description(found: Found, collection: &mut Collection) -> Result<DescriptionId> {
-    let id = collection.registry.enter(&found);
+    let id = collection.registry.enter(&found)?;
     let (flags, position, owner) = (found.flags, found.position(), found.owner()?);
     let kind = collect_kind(&found, id, collection)?;
     collection.registry.descriptions.push(DescriptionV1 { id, kind, flags, position, owner });

@@ -10,6 +10,7 @@ use crate::state::descriptors::Found;
 use crate::state::descriptors::external::ExternalV1;
 use crate::state::filesystem::{self, FileRefV1, View};
 use serde_bytes::ByteBuf;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, Metadata};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -56,16 +57,19 @@ impl Collector {
         let what = || format!("Could not ask the kernel about the sockets of process {pid}");
         let path = format!("/proc/{pid}/ns/net");
         let network = std::fs::metadata(&path).explain(what)?.ino();
-        if !self.diag.contains_key(&network) {
-            let own = std::fs::metadata("/proc/thread-self/ns/net").explain(what)?.ino();
-            let socket = if own == network {
-                DiagSocket::open()
-            } else {
-                DiagSocket::open_in(File::open(&path).explain(what)?)
-            };
-            self.diag.insert(network, socket.explain(what)?);
-        }
-        Ok((network, self.diag[&network].unix(inode).explain(what)?))
+        let diag = match self.diag.entry(network) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(fresh) => {
+                let own = std::fs::metadata("/proc/thread-self/ns/net").explain(what)?.ino();
+                let socket = if own == network {
+                    DiagSocket::open()
+                } else {
+                    DiagSocket::open_in(File::open(&path).explain(what)?)
+                };
+                fresh.insert(socket.explain(what)?)
+            }
+        };
+        Ok((network, diag.unix(inode).explain(what)?))
     }
 }
 
