@@ -1,5 +1,5 @@
 /**
- * Checks that `unsafe` stands only where it may: in the crates that are there to hold it (docs/safety.md). Every other
+ * Checks that `unsafe` stands only where it may: in the crates that are there to hold it (docs/architecture.md). Every other
  * crate must say `#![forbid(unsafe_code)]`, so that the compiler checks it too.
  */
 
