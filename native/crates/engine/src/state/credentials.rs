@@ -103,7 +103,8 @@ fn apply_ids(now: &CredentialsV1, saved: &CredentialsV1, program: &mut Program) 
     program.attempt("setfsuid", libc::SYS_setfsuid, &[fs]);
 }
 
-fn capset(program: &mut Program, permitted: u64, effective: u64, inheritable: u64) {
+/// Adds the call that sets a thread's capabilities, bit masks all.
+pub fn capset(program: &mut Program, permitted: u64, effective: u64, inheritable: u64) {
     let header = program.data(&[CAP_VERSION_3.to_le_bytes(), [0; 4]].concat());
     let half = |value: u64, shift: u32| ((value >> shift) as u32).to_le_bytes();
     let data: Vec<u8> = [0, 32]

@@ -6,8 +6,10 @@ use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::nursery::Nursery;
+use crate::procfs::Status;
 use crate::program::Program;
 use crate::rebuild::Rebuild;
+use crate::state::credentials;
 use crate::state::process::BodyV1;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use sys::{process, unix_sockets};
@@ -60,6 +62,11 @@ impl<'n> Author<'n> {
         if let Some((uid, gid)) = self.ids {
             program.call("setresgid", libc::SYS_setresgid, &[KEEP, gid.into(), KEEP]);
             program.call("setresuid", libc::SYS_setresuid, &[KEEP, uid.into(), KEEP]);
+            // The ids are for whoever asks later; that the calls were permitted once is known.
+            let status = Status::read(&self.thread.tid().to_string())
+                .explain(|| format!("Could not read the credentials of process {}", self.thread.tid()))?;
+            let permitted = status.hex("CapPrm");
+            credentials::capset(&mut program, permitted, permitted, status.hex("CapInh"));
         }
         let wanted = calls(&mut program);
         if self.ids.is_some() {
