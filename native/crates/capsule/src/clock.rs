@@ -2,17 +2,18 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The present, as ISO 8601 in UTC with whole seconds.
+/// The present, as ISO 8601 in UTC with microseconds: applications are told apart by which came last.
 pub fn now() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    iso_8601(seconds)
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    iso_8601(since.as_secs(), since.subsec_micros())
 }
 
-/// Seconds since 1970 as `2026-02-03T04:05:06Z`.
-fn iso_8601(seconds: u64) -> String {
+/// Time since 1970 as `2026-02-03T04:05:06.000007Z`.
+fn iso_8601(seconds: u64, microseconds: u32) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{microseconds:06}Z")
 }
 
 /// Year, month and day of a day since 1970. Years are counted from March, so that the leap day comes last, in
@@ -34,10 +35,10 @@ mod tests {
 
     #[test]
     fn leap_days_and_turns_of_the_year_are_right() {
-        assert_eq!(iso_8601(0), "1970-01-01T00:00:00Z");
-        assert_eq!(iso_8601(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(iso_8601(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(iso_8601(1_767_225_599), "2025-12-31T23:59:59Z");
-        assert_eq!(iso_8601(4_102_444_800), "2100-01-01T00:00:00Z");
+        assert_eq!(iso_8601(0, 7), "1970-01-01T00:00:00.000007Z");
+        assert_eq!(iso_8601(951_782_399, 7), "2000-02-28T23:59:59.000007Z");
+        assert_eq!(iso_8601(951_782_400, 7), "2000-02-29T00:00:00.000007Z");
+        assert_eq!(iso_8601(1_767_225_599, 7), "2025-12-31T23:59:59.000007Z");
+        assert_eq!(iso_8601(4_102_444_800, 7), "2100-01-01T00:00:00.000007Z");
     }
 }
