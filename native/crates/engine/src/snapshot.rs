@@ -83,6 +83,10 @@ fn tidy_store(request: &Snapshot) {
 /// A failure that came of a process that was killed meanwhile is explained by that.
 fn failed_with(fault: Fault, tree: &FrozenTree) -> Fault {
     match tree.ended() {
+        // On its way out: its memory is gone already, its entry in /proc is not.
+        None if fault.code == Code::NoTarget => {
+            fault.because("the process ended meanwhile").aftermath(ENDED)
+        }
         None => fault.aftermath(UNHARMED),
         Some(pid) => Fault::new(Code::NoTarget, "Could not finish the snapshot")
             .because(format!("process {pid} ended meanwhile"))
