@@ -91,7 +91,11 @@ Deno.test("restore gives an application a free name and resolves the files' new 
 });
 
 Deno.test("a process tree comes back without a name, and its exit code is passed on", async () => {
-  const answers = { inspect: { label: { tags: [] } }, restore: { pid: 8, total_us: 900 }, attach: { code: 5 } };
+  const answers = {
+    inspect: { label: { tags: [] } },
+    restore: { pid: 8, total_us: 900 },
+    attach: { code: 5 },
+  };
   const { engine, exit } = await stasis(["restore", "/usr"], answers);
   ok(!("name" in (engine.request("restore") as object)));
   deepStrictEqual(engine.request("attach"), { pid: 8 });
