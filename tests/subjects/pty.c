@@ -86,6 +86,9 @@ int main(void)
 	char *name = strdup(ptsname(master));
 	struct winsize size = { 33, 77, 5, 6 }, size_now;
 	struct termios settings, now;
+	/* The padding is compared as well. */
+	memset(&settings, 0, sizeof settings);
+	memset(&now, 0, sizeof now);
 	tcgetattr(slave, &settings);
 	settings.c_lflag &= ~ECHO;
 	settings.c_cc[VINTR] = 7;
