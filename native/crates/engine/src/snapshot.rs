@@ -84,9 +84,7 @@ fn tidy_store(request: &Snapshot) {
 fn failed_with(fault: Fault, tree: &FrozenTree) -> Fault {
     match tree.ended() {
         // On its way out: its memory is gone already, its entry in /proc is not.
-        None if fault.code == Code::NoTarget => {
-            fault.because("the process ended meanwhile").aftermath(ENDED)
-        }
+        None if fault.code == Code::NoTarget => fault.because("the process ended meanwhile").aftermath(ENDED),
         None => fault.aftermath(UNHARMED),
         Some(pid) => Fault::new(Code::NoTarget, "Could not finish the snapshot")
             .because(format!("process {pid} ended meanwhile"))
