@@ -9,8 +9,9 @@ use ids::{Change, Class, Host, Key, Srid, Table, Verdict, WORDS};
 use sys::shared_words::SharedWords;
 
 const CLASS: Class = Class::Semaphores;
-const LOOKUPS: usize = 2_000_000;
-const ROUNDS: usize = 7;
+/// Few enough that most rounds pass without another process on this core.
+const LOOKUPS: usize = 10_000;
+const ROUNDS: usize = 401;
 
 struct Alone;
 
@@ -35,16 +36,8 @@ fn main() {
             guard.publish(reservation, Srid(srid));
         }
         let (vrids, srids) = shuffled(&table);
-        let forward = best(|| {
-            vrids.iter().cycle().take(LOOKUPS).for_each(|vrid| {
-                black_box(table.forward(CLASS, *vrid));
-            })
-        });
-        let reverse = best(|| {
-            srids.iter().cycle().take(LOOKUPS).for_each(|srid| {
-                black_box(table.reverse(CLASS, *srid));
-            })
-        });
+        let forward = median(&vrids, |vrid| table.forward(CLASS, *vrid));
+        let reverse = median(&srids, |srid| table.reverse(CLASS, *srid));
         println!("{rows:>9} {forward:>12.1} {reverse:>12.1}");
     }
 }
@@ -62,12 +55,18 @@ fn shuffled(table: &Table<'_>) -> (Vec<ids::Vrid>, Vec<Srid>) {
     rows.iter().map(|row| (row.vrid, row.srid)).unzip()
 }
 
-/// Nanoseconds of one look-up in the best of several rounds.
-fn best(round: impl Fn()) -> f64 {
-    let times = (0..ROUNDS).map(|_| {
-        let start = Instant::now();
-        round();
-        start.elapsed().as_secs_f64() * 1e9 / LOOKUPS as f64
-    });
-    times.fold(f64::INFINITY, f64::min)
+/// Nanoseconds of one look-up in the median of many rounds that go through all of `ids`.
+fn median<I, R>(ids: &[I], look_up: impl Fn(&I) -> R) -> f64 {
+    let mut ids = ids.iter().cycle();
+    let mut times: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            for id in ids.by_ref().take(LOOKUPS) {
+                black_box(look_up(id));
+            }
+            start.elapsed().as_secs_f64() * 1e9 / LOOKUPS as f64
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[ROUNDS / 2]
 }

@@ -28,24 +28,28 @@ impl Vrid {
 
     /// The id of row `index` (below 2^20) in `generation` (1 to [`MAX_GENERATION`](Self::MAX_GENERATION)).
     #[must_use]
+    #[inline]
     pub const fn new(index: u32, generation: u32) -> Self {
         Self((generation << 20 | index & 0xf_ffff) as i32)
     }
 
     /// The row.
     #[must_use]
+    #[inline]
     pub const fn index(self) -> u32 {
         self.0 as u32 & 0xf_ffff
     }
 
     /// Which of the row's successive owners this is; 0 for no id that was ever given out.
     #[must_use]
+    #[inline]
     pub const fn generation(self) -> u32 {
         self.0 as u32 >> 20
     }
 
     /// Whether a table can give out this id at all.
     #[must_use]
+    #[inline]
     pub const fn is_possible(self) -> bool {
         self.0 > 0 && self.generation() > 0
     }

@@ -1,7 +1,7 @@
 //! Open addressing from a number (a system id, a key) to a row's index, read without a lock.
 //!
-//! A slot holds the row's index plus one; 0 is empty, [`GONE`] was deleted. What the slot's row says is compared by
-//! the caller. Entries never move. When too few slots are empty, everything is entered anew on the index's other side, at
+//! A slot holds the row's index plus one in its low 21 bits and a part of the number's hash above, so that hardly ever a
+//! row is looked at in vain; 0 is empty, [`GONE`] was deleted. What the slot's row says is compared by the caller. Entries never move. When too few slots are empty, everything is entered anew on the index's other side, at
 //! the level (a power of two of slots) that fits, and then the current side is switched by one store. A reader that finds
 //! nothing looks whether the side was switched meanwhile.
 
@@ -12,6 +12,8 @@ use crate::layout::{self, ClassWord, SIDE_WORDS, class_word};
 use crate::store::{get, put};
 
 const GONE: u32 = u32::MAX;
+/// The bits of a slot that are the row.
+const ROW: u32 = (1 << 21) - 1;
 const MIN_LEVEL: u32 = 8;
 const MAX_LEVEL: u32 = 21;
 
@@ -25,10 +27,12 @@ pub(crate) struct Index<'m> {
 }
 
 impl<'m> Index<'m> {
+    #[inline]
     pub(crate) fn by_srid(words: &'m [AtomicU32], class: Class) -> Self {
         Self::at(words, class_word(class, ClassWord::BySrid), layout::index(class, 0))
     }
 
+    #[inline]
     pub(crate) fn by_key(words: &'m [AtomicU32], class: Class) -> Self {
         Self::at(words, class_word(class, ClassWord::ByKey), layout::index(class, 1))
     }
@@ -128,7 +132,7 @@ impl<'m> Index<'m> {
             let word = self.slot(side, level, slot);
             let found = get(word);
             if found == 0 || found == GONE {
-                put(word, row + 1);
+                put(word, row + 1 | tag(number));
                 return found == 0;
             }
             slot = (slot + 1) & mask;
@@ -143,12 +147,15 @@ impl<'m> Index<'m> {
             return None;
         }
         let mask = (1u32 << level) - 1;
+        let tag = tag(number);
         let mut slot = home(number, level);
         for _ in 0..=mask {
             match get(self.slot(side, level, slot)) {
                 0 => return None,
                 GONE => {}
-                found if matches(found - 1) => return Some((slot, found - 1)),
+                found if found & !ROW == tag && matches((found & ROW) - 1) => {
+                    return Some((slot, (found & ROW) - 1));
+                }
                 _ => {}
             }
             slot = (slot + 1) & mask;
@@ -171,4 +178,10 @@ fn split(current: u32) -> (u32, usize) {
 #[inline]
 fn home(number: u32, level: u32) -> u32 {
     number.wrapping_mul(0x9e37_79b1) >> (32 - level)
+}
+
+/// Another hash's upper bits.
+#[inline]
+fn tag(number: u32) -> u32 {
+    number.wrapping_mul(0x85eb_ca6b) & !ROW
 }

@@ -58,6 +58,7 @@ pub enum ClassWord {
     ByKey = 6,
 }
 
+#[inline]
 pub const fn class_word(class: Class, word: ClassWord) -> usize {
     CLASSES_AT + class as usize * CLASS_WORDS + word as usize
 }
@@ -66,6 +67,7 @@ pub const fn bitmap(class: Class) -> usize {
     BITMAPS_AT + class as usize * BITMAP_WORDS
 }
 
+#[inline]
 pub const fn row(class: Class, index: u32) -> usize {
     ROWS_AT + class as usize * ROWS_WORDS + index as usize * ROW_WORDS
 }
@@ -77,6 +79,7 @@ pub const fn row_offset(class: Class) -> usize {
 }
 
 /// First word of an index's two sides. `which` is 0 for system ids and 1 for keys.
+#[inline]
 pub const fn index(class: Class, which: usize) -> usize {
     INDEXES_AT + (class as usize * 2 + which) * INDEX_WORDS
 }

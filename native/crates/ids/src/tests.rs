@@ -188,7 +188,7 @@ fn an_owner_may_die_at_any_store() {
             return check(&table);
         }
         assert_eq!(table.owner(), 8);
-        repair_at_any_store(&table, &host);
+        repair_at_any_store(&table, &host, kept);
         assert!(table.forward(CLASS, kept).is_some());
         let guard = table.lock(&host, 30, unasked);
         let next = make(&guard, CLASS, 79, 71);
@@ -199,7 +199,7 @@ fn an_owner_may_die_at_any_store() {
 }
 
 /// Successors that die while they repair, each one store later than the one before, until one is done.
-fn repair_at_any_store(table: &Table<'_>, host: &Threads) {
+fn repair_at_any_store(table: &Table<'_>, host: &Threads, kept: Vrid) {
     host.dead.lock().unwrap().insert(8);
     for stores in (0..).step_by(5) {
         let tid = 1000 + stores;
@@ -207,7 +207,7 @@ fn repair_at_any_store(table: &Table<'_>, host: &Threads) {
         let died = catch_unwind(AssertUnwindSafe(|| {
             drop(table.lock(host, tid, |row| {
                 assert!(row.state != State::Live && row.state != State::Removed);
-                Verdict::Gone
+                if row.vrid == kept { Verdict::Live } else { Verdict::Gone }
             }));
         }))
         .is_err();
