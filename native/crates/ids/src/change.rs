@@ -34,6 +34,12 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// What the object will be.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
     /// The id that the object will have.
     #[must_use]
     pub fn vrid(&self) -> Vrid {

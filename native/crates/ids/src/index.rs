@@ -132,7 +132,7 @@ impl<'m> Index<'m> {
             let word = self.slot(side, level, slot);
             let found = get(word);
             if found == 0 || found == GONE {
-                put(word, row + 1 | tag(number));
+                put(word, (row + 1) | tag(number));
                 return found == 0;
             }
             slot = (slot + 1) & mask;

@@ -11,7 +11,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::class::Vrid;
-use crate::layout::{LEDGER_AT, LEDGER_COUNT_AT, LEDGER_SLOT_WORDS, LEDGER_SLOTS};
+use crate::layout::{LEDGER_AT, LEDGER_COUNT_AT, LEDGER_LOST_AT, LEDGER_SLOT_WORDS, LEDGER_SLOTS};
 
 /// Adjustments that the ledger holds.
 pub const LEDGER_CAPACITY: u32 = 65_536;
@@ -47,13 +47,14 @@ pub struct Adjustment {
 #[derive(Clone, Copy)]
 pub struct Ledger<'m> {
     count: &'m AtomicU32,
+    lost: &'m AtomicU32,
     slots: &'m [AtomicU32],
 }
 
 impl<'m> Ledger<'m> {
     pub(crate) fn new(words: &'m [AtomicU32]) -> Self {
         let slots = &words[LEDGER_AT..LEDGER_AT + LEDGER_SLOTS * LEDGER_SLOT_WORDS];
-        Self { count: &words[LEDGER_COUNT_AT], slots }
+        Self { count: &words[LEDGER_COUNT_AT], lost: &words[LEDGER_LOST_AT], slots }
     }
 
     /// Adds to the adjustment of a process for one semaphore; beyond 16 bits it stays at the limit.
@@ -79,6 +80,17 @@ impl<'m> Ledger<'m> {
             slot = (slot + 1) % LEDGER_SLOTS;
         }
         Err(LedgerFull)
+    }
+
+    /// Says that an adjustment could not be noted: the ledger does not hold all of them any more.
+    pub fn lose(&self) {
+        self.lost.store(1, Ordering::Release);
+    }
+
+    /// Whether an adjustment was lost. What restores from such a ledger would restore wrongly.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire) != 0
     }
 
     /// Drops what is noted of a process: it is new, or it has ended.
