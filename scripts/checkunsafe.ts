@@ -6,7 +6,9 @@
 import { fileURLToPath } from "node:url";
 
 const CRATES = fileURLToPath(new URL("../native/crates", import.meta.url));
-const ROOMS = ["sys", "boundary"];
+const ROOMS = ["sys", "boundary", "preload"];
+/** In this crate the image alone; its logic is a safe library. */
+const IMAGE = "interpose/src/image/";
 
 const faults = [...Deno.readDirSync(CRATES)].filter((entry) =>
   entry.isDirectory && !ROOMS.includes(entry.name)
@@ -20,7 +22,7 @@ function checkCrate(crate: string): string[] {
   const open = roots.filter((root) => !/^#!\[forbid\(unsafe_code\)\]$/m.test(Deno.readTextFileSync(root)));
   return [
     ...open.map((root) => `${root}: does not forbid unsafe code`),
-    ...sources(crate).flatMap(unsafeLines),
+    ...sources(crate).filter((path) => !path.includes(IMAGE)).flatMap(unsafeLines),
   ];
 }
 
@@ -28,7 +30,9 @@ function checkCrate(crate: string): string[] {
 function unsafeLines(path: string): string[] {
   return Deno.readTextFileSync(path).split("\n").flatMap((line, index) => {
     const code = line.replace(/\/\/.*/, "").replace(/"([^"\\]|\\.)*"/g, '""');
-    return /\bunsafe\b/.test(code) ? [`${path}:${index + 1}: unsafe outside of ${ROOMS.join(" and ")}`] : [];
+    return /\bunsafe\b/.test(code)
+      ? [`${path}:${index + 1}: unsafe outside of ${[...ROOMS, IMAGE].join(", ")}`]
+      : [];
   });
 }
 

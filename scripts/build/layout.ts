@@ -22,5 +22,8 @@ export const PACKED_RUNTIME = path(".tools/runtime.zst");
 /** glibc, linked statically into the helpers, so that one installed Rust target is enough. */
 export const TARGET = "x86_64-unknown-linux-gnu";
 export const INIT = `${NATIVE}/target/${TARGET}/helper/init`;
+/** What translates System V ids in an application's processes: a flat image, and the library that is preloaded. */
+export const CORE = `${NATIVE}/target/${TARGET}/helper/stasis-core`;
+export const PRELOAD = `${NATIVE}/target/${TARGET}/helper/libstasis_ids.so`;
 export const LAUNCHER = `${NATIVE}/target/${TARGET}/launcher/launcher`;
 export const LIBRARY = `${NATIVE}/target/release/libstasis_native.so`;

@@ -1,13 +1,25 @@
 /** The Rust parts: the helper, the library that carries it, and the launcher. */
 
 import { run } from "./command.ts";
-import { INIT, NATIVE, PACKED_RUNTIME, TARGET } from "./layout.ts";
+import { CORE, INIT, NATIVE, PACKED_RUNTIME, PRELOAD, TARGET } from "./layout.ts";
 import type { Runtime } from "./runtime.ts";
 
-/** The helper first: the library includes its bytes. */
+/** Inside out: the library includes the helper's bytes, and the helper what it gives to applications. */
 export async function buildLibrary(): Promise<void> {
-  await cargo(["--profile", "helper", "--package", "init", "--target", TARGET], STATIC);
+  await buildInterposition();
+  await cargo(["--profile", "helper", "--package", "init", "--target", TARGET], {
+    ...STATIC,
+    STASIS_CORE: CORE,
+    STASIS_PRELOAD: PRELOAD,
+  });
   await cargo(["--release", "--package", "boundary"], { STASIS_INIT: INIT });
+}
+
+/** What is mapped into the processes of an application that has virtual System V ids. */
+export async function buildInterposition(): Promise<void> {
+  const helper = ["--profile", "helper", "--target", TARGET];
+  await cargo([...helper, "--package", "interpose", "--features", "image", "--bin", "stasis-core"], {});
+  await cargo([...helper, "--package", "preload", "--features", "alone"], {});
 }
 
 /** The base executable that carries Deno. */

@@ -9,6 +9,7 @@
 mod blank;
 mod client;
 mod console;
+mod embedded;
 mod family;
 mod folders;
 mod keeper;
