@@ -31,6 +31,8 @@ impl core::error::Error for Full {}
 pub struct Reservation {
     class: Class,
     vrid: Vrid,
+    /// The id that was the last one before.
+    before: Vrid,
 }
 
 impl Reservation {
@@ -96,7 +98,7 @@ impl<H: Host> Change for Guard<'_, '_, H> {
         put(&words[row::CHOSEN], vrid.0 as u32);
         put(&words[row::STATE], State::Creating as u32);
         self.occupy(class, index);
-        Ok(Reservation { class, vrid })
+        Ok(Reservation { class, vrid, before: last })
     }
 
     fn attempt(&self, reservation: &Reservation, system_key: Key) {
@@ -105,7 +107,7 @@ impl<H: Host> Change for Guard<'_, '_, H> {
     }
 
     fn publish(&self, reservation: Reservation, srid: Srid) -> Vrid {
-        let Reservation { class, vrid } = reservation;
+        let Reservation { class, vrid, .. } = reservation;
         let words = self.row_words(class, vrid.index());
         put(&words[row::SRID], srid.0 as u32);
         put(&words[row::VRID], vrid.0 as u32);
@@ -116,6 +118,7 @@ impl<H: Host> Change for Guard<'_, '_, H> {
 
     fn abandon(&self, reservation: Reservation) {
         self.free(reservation.class, reservation.vrid.index());
+        self.set_last(reservation.class, reservation.before); // nobody has seen the id
     }
 
     fn condemn(&self, class: Class, vrid: Vrid) {

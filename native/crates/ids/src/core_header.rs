@@ -2,7 +2,7 @@
 
 /// First bytes of the core.
 pub const MAGIC: [u8; 8] = *b"STIDCORE";
-/// Version of the header and of the core's two entries.
+/// Version of the header and of the core's entries.
 pub const VERSION: u32 = 1;
 /// Sections that a core may have at most.
 pub const MAX_SECTIONS: usize = 16;
@@ -23,6 +23,9 @@ pub struct Header {
     /// Address where a thread goes on whose stack pointer is at a signal frame's first word: it makes the call that the
     /// frame's registers describe, puts the result into the frame and returns through it.
     pub enter: u64,
+    /// Address of `extern "C" fn(vrid, operations, count)`: notes what SEM_UNDO will undo, for whoever has made a semop
+    /// of these operations by a section, with success.
+    pub note: u64,
 }
 
 /// The instructions of one system call with a translated id. They begin with a look-up of the virtual id in r9, so that a
@@ -54,6 +57,7 @@ impl Header {
             length: word(16),
             call: word(24),
             enter: word(32),
+            note: word(40),
         };
         (header.magic == MAGIC && header.version == VERSION).then_some(header)
     }

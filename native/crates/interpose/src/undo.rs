@@ -1,6 +1,6 @@
 //! semop(2) and semtimedop(2): what SEM_UNDO will undo is noted once it was done.
 
-use ids::Vrid;
+use ids::{Class, Vrid};
 
 use crate::core_calls::Core;
 use crate::kernel::{Kernel, Section};
@@ -19,7 +19,8 @@ impl<K: Kernel> Core<'_, '_, K> {
         result
     }
 
-    fn note(&self, vrid: Vrid, operations: u64, count: u64) {
+    /// Notes what SEM_UNDO will undo of `count` operations that were made, at address `operations`.
+    pub fn note(&self, vrid: Vrid, operations: u64, count: u64) {
         for at in (0..count).map(|n| operations + n * SEMBUF_BYTES) {
             if self.kernel.load(at + 4) & SEM_UNDO != 0 {
                 self.adjust(vrid, self.kernel.load(at), self.kernel.load(at + 2) as i16);
@@ -32,12 +33,18 @@ impl<K: Kernel> Core<'_, '_, K> {
         let ledger = self.table.ledger();
         let pid = self.kernel.call(nr::GETPID, [0; 6]) as u32;
         let change = -i32::from(operation);
-        if change == 0 || ledger.add(pid, vrid, number, change).is_ok() {
+        if change == 0 {
             return;
         }
-        ledger.sweep(|pid| self.kernel.call(nr::KILL, [u64::from(pid), 0, 0, 0, 0, 0]) != nr::ESRCH);
         if ledger.add(pid, vrid, number, change).is_err() {
-            ledger.lose();
+            ledger.sweep(|pid| self.kernel.call(nr::KILL, [u64::from(pid), 0, 0, 0, 0, 0]) != nr::ESRCH);
+            if ledger.add(pid, vrid, number, change).is_err() {
+                ledger.lose();
+            }
+        }
+        // Somebody may have removed the set after the call and before the note.
+        if self.table.row_of(Class::Semaphores, vrid).is_none() {
+            ledger.clear_set(vrid);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! on x86-64 integers and pointers travel the same way.
 
 use crate::libc::{answer, raw};
-use crate::setup::{self, Way};
+use crate::way::{self, Section, Way};
 
 const SHMGET: u64 = 29;
 const SHMAT: u64 = 30;
@@ -16,17 +16,38 @@ const MSGRCV: u64 = 70;
 const MSGCTL: u64 = 71;
 const SEMTIMEDOP: u64 = 220;
 
+const SEM_UNDO: u16 = 0x1000;
+const SEMBUF_BYTES: u64 = 6;
 const ENOSYS: isize = -38;
 
 /// One call by the way that this process has: through the core, else through the system-call filter, else not at all. No
 /// application ever gets a system id.
 #[inline]
 fn call(nr: u64, a: [u64; 5]) -> isize {
-    match setup::way() {
+    match way::way() {
         Way::Core(core) => core(nr, a[0], a[1], a[2], a[3], a[4], 0),
         Way::Filter => raw(nr, [a[0], a[1], a[2], a[3], a[4], 0]),
         Way::None => ENOSYS,
     }
+}
+
+/// One call by its section if there is one: the shortest way.
+#[inline(always)]
+fn by(section: &Section, nr: u64, id: i32, a: [u64; 4]) -> isize {
+    match section.call(id, a) {
+        Some(result) => answer(result),
+        None => answer(call(nr, [id as u64, a[0], a[1], a[2], a[3]])),
+    }
+}
+
+/// Whether one of `count` operations (struct sembuf: number, operation, flags) that were just made is to be undone.
+#[inline(always)]
+fn has_undo(operations: u64, count: u64) -> bool {
+    (0..count).any(|n| {
+        // SAFETY: the kernel has just read the operations there.
+        let flags = unsafe { ((operations + n * SEMBUF_BYTES + 4) as *const u16).read_unaligned() };
+        flags & SEM_UNDO != 0
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -36,12 +57,23 @@ extern "C" fn semget(key: i32, count: i32, flags: i32) -> i32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn semop(id: i32, operations: u64, count: u64) -> i32 {
-    answer(call(SEMOP, [id as u64, operations, count, 0, 0])) as i32
+    semop_by(&way::SEMOP, SEMOP, id, [operations, count, 0]) as i32
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn semtimedop(id: i32, operations: u64, count: u64, timeout: u64) -> i32 {
-    answer(call(SEMTIMEDOP, [id as u64, operations, count, timeout, 0])) as i32
+    semop_by(&way::SEMTIMEDOP, SEMTIMEDOP, id, [operations, count, timeout]) as i32
+}
+
+#[inline(always)]
+fn semop_by(section: &Section, nr: u64, id: i32, a: [u64; 3]) -> isize {
+    let Some(result) = section.call(id, [a[0], a[1], a[2], 0]) else {
+        return answer(call(nr, [id as u64, a[0], a[1], a[2], 0]));
+    };
+    if result == 0 && has_undo(a[0], a[1]) {
+        way::note(id, a[0], a[1]);
+    }
+    answer(result)
 }
 
 #[unsafe(no_mangle)]
@@ -56,7 +88,7 @@ extern "C" fn shmget(key: i32, size: u64, flags: i32) -> i32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn shmat(id: i32, address: u64, flags: i32) -> isize {
-    answer(call(SHMAT, [id as u64, address, flags as u64, 0, 0]))
+    by(&way::SHMAT, SHMAT, id, [address, flags as u64, 0, 0])
 }
 
 #[unsafe(no_mangle)]
@@ -71,12 +103,12 @@ extern "C" fn msgget(key: i32, flags: i32) -> i32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn msgsnd(id: i32, message: u64, size: u64, flags: i32) -> i32 {
-    answer(call(MSGSND, [id as u64, message, size, flags as u64, 0])) as i32
+    by(&way::MSGSND, MSGSND, id, [message, size, flags as u64, 0]) as i32
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn msgrcv(id: i32, message: u64, size: u64, kind: i64, flags: i32) -> isize {
-    answer(call(MSGRCV, [id as u64, message, size, kind as u64, flags as u64]))
+    by(&way::MSGRCV, MSGRCV, id, [message, size, kind as u64, flags as u64])
 }
 
 #[unsafe(no_mangle)]

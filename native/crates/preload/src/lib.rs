@@ -12,6 +12,7 @@ mod calls;
 mod libc;
 mod mapping;
 mod setup;
+mod way;
 
 #[cfg(feature = "alone")]
 #[panic_handler]

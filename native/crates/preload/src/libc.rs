@@ -18,7 +18,7 @@ pub fn raw(nr: u64, a: [u64; 6]) -> isize {
 }
 
 /// The kernel's result as C functions give it: -1 and errno for errors.
-#[inline]
+#[inline(always)]
 pub fn answer(result: isize) -> isize {
     if (-4095..0).contains(&result) { fail(result) } else { result }
 }

@@ -26,10 +26,8 @@ const MAP_SHARED: u64 = 1;
 const MAP_PRIVATE: u64 = 2;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 const EEXIST: isize = -17;
+const PAGE: usize = 4096;
 const HEADER_BYTES: usize = size_of::<Header>();
-
-/// The core's way in: a system call as the application is to see it.
-pub type Call = extern "C" fn(u64, u64, u64, u64, u64, u64, u64) -> isize;
 
 /// A path that ends with a zero byte, in the folder of the library.
 pub struct Path([u8; 512]);
@@ -88,8 +86,8 @@ pub fn table() -> Option<Table<'static>> {
     Table::open(words).ok()
 }
 
-/// Maps the core, unless it is there, and gives its way in.
-pub fn map_core(path: &Path) -> Option<Call> {
+/// Maps the core, unless it is there, and gives its first bytes: the header and what it describes.
+pub fn map_core(path: &Path) -> Option<(Header, &'static [u8])> {
     let file = Opened::at(path, O_RDONLY)?;
     let mut bytes = [0u8; HEADER_BYTES];
     let got = raw(READ, [file.0, bytes.as_mut_ptr() as u64, HEADER_BYTES as u64, 0, 0, 0]);
@@ -97,13 +95,12 @@ pub fn map_core(path: &Path) -> Option<Call> {
     if !file.map(CORE, header.length, PROT_READ_EXEC, MAP_PRIVATE) {
         return None;
     }
-    // SAFETY: something readable lies there: what was just mapped, or what an earlier mapping of the application's is.
-    let mapped = Header::read(unsafe { slice::from_raw_parts(CORE as *const u8, HEADER_BYTES) });
-    // SAFETY: the core's header says that this function is at this address.
-    mapped.filter(is_sound).map(|header| unsafe { core::mem::transmute::<usize, Call>(header.call as usize) })
+    // SAFETY: a page that can be read lies there: of what was just mapped, or of what was mapped before an exec of ours.
+    let mapped = unsafe { slice::from_raw_parts(CORE as *const u8, PAGE) };
+    Header::read(mapped).filter(is_sound).map(|header| (header, mapped))
 }
 
 fn is_sound(header: &Header) -> bool {
-    let image = CORE..CORE.saturating_add(header.length);
-    header.length <= CORE_BYTES && image.contains(&header.call)
+    let entries = [header.call, header.note];
+    header.length <= CORE_BYTES && entries.iter().all(|entry| (CORE..CORE + header.length).contains(entry))
 }

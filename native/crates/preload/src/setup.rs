@@ -1,49 +1,17 @@
 //! Finds out, once for a process, by which way its calls go.
 
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use ids::file;
 
 use crate::libc::{Strings, at_fork_in_child, environment, raw};
-use crate::mapping::{Call, Path, map_core, map_table, table};
+use crate::mapping::{Path, map_core, map_table, table};
+use crate::way::{self, Way};
 
 const GETPID: u64 = 39;
 const PRCTL: u64 = 157;
 const PR_GET_SECCOMP: u64 = 21;
 const SECCOMP_MODE_FILTER: isize = 2;
-
-/// How a System V call is made.
-pub enum Way {
-    /// By the core, in this process.
-    Core(Call),
-    /// As it is: the filter sends it to the capsule's helper.
-    Filter,
-    /// Not at all.
-    None,
-}
-
-const UNKNOWN: usize = 0;
-const FILTER: usize = 1;
-const NONE: usize = 2;
-
-/// One of the above, or the address of the core's way in.
-static WAY: AtomicUsize = AtomicUsize::new(UNKNOWN);
-
-/// This process's way. Before the constructor ran (another library's came first), it is found now.
-#[inline]
-pub fn way() -> Way {
-    let found = match WAY.load(Ordering::Acquire) {
-        UNKNOWN => find(environment()),
-        found => found,
-    };
-    match found {
-        FILTER => Way::Filter,
-        NONE => Way::None,
-        // SAFETY: every other value was a `Call`.
-        call => Way::Core(unsafe { core::mem::transmute::<usize, Call>(call) }),
-    }
-}
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -56,21 +24,22 @@ extern "C" fn construct(_count: i32, _arguments: Strings, given: Strings) {
     at_fork_in_child(forget_undo);
 }
 
+/// Finds the way and sets it.
 #[cold]
-fn find(environment: Strings) -> usize {
-    let found = match map(environment) {
-        Some(call) => call as usize,
-        None if raw(PRCTL, [PR_GET_SECCOMP, 0, 0, 0, 0, 0]) == SECCOMP_MODE_FILTER => FILTER,
-        None => NONE,
-    };
-    WAY.store(found, Ordering::Release);
-    found
+pub fn find(environment: Strings) {
+    let mapped = map(environment).is_some();
+    if !mapped {
+        let filtered = raw(PRCTL, [PR_GET_SECCOMP, 0, 0, 0, 0, 0]) == SECCOMP_MODE_FILTER;
+        way::set(if filtered { Way::Filter } else { Way::None });
+    }
 }
 
-fn map(environment: Strings) -> Option<Call> {
+fn map(environment: Strings) -> Option<()> {
     let folder = folder(environment)?;
     map_table(&Path::new(folder, file::TABLE)?).then_some(())?;
-    map_core(&Path::new(folder, file::CORE)?)
+    let (header, image) = map_core(&Path::new(folder, file::CORE)?)?;
+    way::set_core(&header, image);
+    Some(())
 }
 
 /// The folder of this library, with its last slash, as LD_PRELOAD names it.
@@ -103,7 +72,7 @@ fn variable(environment: Strings, name: &[u8]) -> Option<&'static [u8]> {
 
 /// A new process has no SEM_UNDO adjustments, whatever an earlier one of the same id left behind.
 extern "C" fn forget_undo() {
-    if let Way::Core(_) = way()
+    if let Way::Core(_) = way::way()
         && let Some(table) = table()
     {
         table.ledger().clear_process(raw(GETPID, [0; 6]) as u32);

@@ -3,7 +3,7 @@
 use core::slice;
 use core::sync::atomic::AtomicU32;
 
-use ids::{Class, TABLE, Table, WORDS, row_offset};
+use ids::{Class, TABLE, Table, Vrid, WORDS, row_offset};
 use interpose::Core;
 
 use crate::kernel::Linux;
@@ -32,12 +32,21 @@ mod saved {
 /// A system call as the application is to see it (`ids::core_header::Header::call`).
 #[unsafe(no_mangle)]
 extern "C" fn core_call(nr: u64, a0: u64, a1: u64, a2: u64, a3: u64, a4: u64, a5: u64) -> isize {
+    table().map_or(ENOSYS, |table| Core::new(table, &Linux).call(nr, [a0, a1, a2, a3, a4, a5]))
+}
+
+/// Notes a semop that was made by its section (`ids::core_header::Header::note`).
+#[unsafe(no_mangle)]
+extern "C" fn core_note(vrid: i32, operations: u64, count: u64) {
+    if let Some(table) = table() {
+        Core::new(table, &Linux).note(Vrid(vrid), operations, count);
+    }
+}
+
+fn table() -> Option<Table<'static>> {
     // SAFETY: whoever comes here has mapped the table, which is never unmapped nor shortened; its words are atomic.
     let words = unsafe { slice::from_raw_parts(TABLE as *const AtomicU32, WORDS) };
-    match Table::open(words) {
-        Ok(table) => Core::new(table, &Linux).call(nr, [a0, a1, a2, a3, a4, a5]),
-        Err(_) => ENOSYS,
-    }
+    Table::open(words).ok()
 }
 
 /// Makes the call that a frame's registers describe and puts the result in its place.

@@ -29,7 +29,7 @@
 .section .core.header, "a"
   .ascii "STIDCORE"
   .long 1, 8
-  .quad core_length, core_call, core_enter
+  .quad core_length, core_call, core_enter, core_note
   described core_semop, 65
   described core_semtimedop, 220
   described core_semctl, 66
