@@ -94,6 +94,19 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a thread that is sent into the core goes on with the call's result",
+  ignore: !isRoot,
+  fn: () =>
+    withFolder(async (folder) => {
+      const program = await compile(folder, "enter");
+      deepStrictEqual(
+        await run("unshare", ["--ipc", program], { env: { LD_PRELOAD: folder.library } }),
+        "pass\n",
+      );
+    }),
+});
+
+Deno.test({
   name: "without a table and a filter a program gets no object at all",
   ignore: !isRoot,
   fn: () =>

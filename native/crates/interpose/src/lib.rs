@@ -8,6 +8,8 @@
 
 mod control;
 mod core_calls;
+#[cfg(test)]
+mod fake;
 mod get;
 mod info;
 mod kernel;
@@ -15,6 +17,8 @@ pub mod nr;
 mod objects;
 mod remove;
 mod status;
+#[cfg(test)]
+mod tests;
 mod undo;
 
 pub use core_calls::Core;
