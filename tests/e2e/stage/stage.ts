@@ -65,6 +65,8 @@ export function freePort(): number {
 
 export class Stage implements AsyncDisposable {
   readonly env: Record<string, string>;
+  /** What the product is run by, for a test that plays in other namespaces. */
+  within: readonly string[] = [];
 
   private constructor(readonly folder: string) {
     this.env = { PATH: SYSTEM_PATH, HOME: folder, STASIS_HOME: `${folder}/home`, LANG: "C.UTF-8" };
@@ -78,21 +80,21 @@ export class Stage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const listed = await capture([PRODUCT, "ps", "--json"], this.#options());
+    const listed = await capture([...this.within, PRODUCT, "ps", "--json"], this.#options());
     for (const { aid, state } of applications(listed.stdout)) {
-      if (state === "running") await capture([PRODUCT, "kill", aid], this.#options());
+      if (state === "running") await capture([...this.within, PRODUCT, "kill", aid], this.#options());
     }
     await Deno.remove(this.folder, { recursive: true });
   }
 
   /** Runs the product, whatever comes of it. */
   attempt(...args: string[]): Promise<Outcome> {
-    return capture([PRODUCT, ...args], this.#options());
+    return capture([...this.within, PRODUCT, ...args], this.#options());
   }
 
   /** Runs the product, which must succeed. Returns what it wrote to standard output. */
   stasis(...args: string[]): Promise<string> {
-    return must([PRODUCT, ...args], this.#options());
+    return must([...this.within, PRODUCT, ...args], this.#options());
   }
 
   /** Starts an application in the background. */
