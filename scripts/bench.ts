@@ -1,17 +1,20 @@
 /**
- * Measures pause, snapshot and restore at several sizes, and the same for criu where it is on PATH. Figures are
- * medians of whole commands, with the lowest and highest; machines are noisy, so compare within one run.
+ * Measures pause, snapshot and restore at several sizes, and the same for criu where it is on PATH; and what virtual ids
+ * cost the calls that bear them. Figures are medians, with the lowest and highest; machines are noisy, so compare within
+ * one run.
  *
- *     deno task bench [--rounds N] [--sizes 16,256,1024]
+ *     deno task bench [--only snapshots|ids] [--rounds N] [--sizes 16,256,1024]
  */
 
 import { parseArgs } from "node:util";
 import { show, summarise, table } from "./bench/statistics.ts";
 import { Criu, type Round, Stasis, type Tool } from "./bench/tools.ts";
+import { benchVirtualIds } from "./bench/virtual_ids.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
   options: {
+    only: { type: "string" },
     rounds: { type: "string", default: "5" },
     sizes: { type: "string", default: "16,256,1024" },
   },
@@ -19,20 +22,35 @@ const { values } = parseArgs({
 
 const MIB = 1 << 20;
 const product = new URL("../dist/stasis", import.meta.url).pathname;
-const tools: Tool[] = [new Stasis(product)];
-if (await Criu.isThere()) tools.push(new Criu());
-else console.log("criu is not on PATH, or cannot work here: measured without it");
-
-const rows = [["memory", "tool", "pause ms", "snapshot ms", "restore ms", "of that itself", "image MiB"]];
-for (const mebibytes of values.sizes.split(",").map(Number)) {
-  const measured = new Map<Tool, Round[]>(tools.map((tool) => [tool, []]));
-  // Rounds alternate between the tools, so that what else the machine does falls on both.
-  for (let round = 0; round < Number(values.rounds); round++) {
-    for (const tool of tools) measured.get(tool)?.push(await once(tool, mebibytes * MIB));
-  }
-  for (const [tool, rounds] of measured) rows.push([`${mebibytes} MiB`, tool.name, ...columns(rounds)]);
+const rounds = Number(values.rounds);
+if (values.only !== undefined && !["snapshots", "ids"].includes(values.only)) {
+  throw new Error(`Could not measure "${values.only}": --only takes snapshots or ids`);
 }
-console.log(table(rows));
+if (values.only !== "ids") {
+  console.log("snapshots");
+  await benchSnapshots(values.sizes.split(",").map(Number));
+}
+if (values.only !== "snapshots") {
+  console.log("\nvirtual ids");
+  await benchVirtualIds(product, rounds);
+}
+
+async function benchSnapshots(sizes: readonly number[]): Promise<void> {
+  const tools: Tool[] = [new Stasis(product)];
+  if (await Criu.isThere()) tools.push(new Criu());
+  else console.log("criu is not on PATH, or cannot work here: measured without it");
+
+  const rows = [["memory", "tool", "pause ms", "snapshot ms", "restore ms", "of that itself", "image MiB"]];
+  for (const mebibytes of sizes) {
+    const measured = new Map<Tool, Round[]>(tools.map((tool) => [tool, []]));
+    // Rounds alternate between the tools, so that what else the machine does falls on both.
+    for (let round = 0; round < rounds; round++) {
+      for (const tool of tools) measured.get(tool)?.push(await once(tool, mebibytes * MIB));
+    }
+    for (const [tool, rounds] of measured) rows.push([`${mebibytes} MiB`, tool.name, ...columns(rounds)]);
+  }
+  console.log(table(rows));
+}
 
 async function once(tool: Tool, size: number): Promise<Round> {
   const folder = await Deno.makeTempDir({ prefix: "stasis-bench-" });

@@ -22,6 +22,11 @@ export function show({ median, lowest, highest }: Measured): string {
   return `${median.toFixed(1)} (${lowest.toFixed(1)}-${highest.toFixed(1)})`;
 }
 
+/** `1.02 (1.00-1.07)`: the median of ratios, then the lowest and highest. */
+export function showRatio({ median, lowest, highest }: Measured): string {
+  return `${median.toFixed(2)} (${lowest.toFixed(2)}-${highest.toFixed(2)})`;
+}
+
 /** Rows under a heading, columns as wide as they need. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
