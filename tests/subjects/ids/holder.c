@@ -74,7 +74,6 @@ static void expect(int from, long wanted, long type, const char *text) {
 static void create(void) {
     set = own(SEM, semget(KEY, NUMBERS, IPC_CREAT | IPC_EXCL | 0640), KEY);
     gate = own(SEM, semget(IPC_PRIVATE, 2, 0600), IPC_PRIVATE);
-    if (set_value(gate, 0, 0)) fail("SETVAL");
     segment = own(SHM, shmget(KEY, SIZE, IPC_CREAT | IPC_EXCL | 0606), KEY);
     // Its key is free as soon as it is marked for removal.
     marked = own(SHM, shmget(KEY + 3, 4096, IPC_CREAT | IPC_EXCL | 0600), IPC_PRIVATE);
