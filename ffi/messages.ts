@@ -98,6 +98,12 @@ export interface Check {
 /** What becomes of TCP connections: they go on (the default), or come back closed. */
 export type Tcp = "keep" | "close";
 
+/** How System V ids are kept an application's own. */
+export type Ids = "auto" | "namespace" | "translate";
+
+/** Where calls that bear ids are seen, where these are translated. */
+export type Interpose = "auto" | "library" | "kernel" | "off";
+
 export interface RunRequest {
   name: string;
   argv: string[];
@@ -106,6 +112,8 @@ export interface RunRequest {
   detach: boolean;
   terminal: boolean;
   hostname?: string;
+  ids?: Ids;
+  interpose?: Interpose;
 }
 
 export interface Started {

@@ -1,4 +1,4 @@
-import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
 import type { RunRequest, Started } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
@@ -20,6 +20,17 @@ export function run(open: Open): CommandUnknownOpts {
     .option("--name <NAME>", "call it NAME (default: the name of the command)")
     .option("--hostname <HOST>", "the host name that it sees (default: this host's)")
     .option("-e, --env <K=V>", "set an environment variable; may be given more than once", collect)
+    .addOption(
+      new Option("--ids <HOW>", "how System V ids are kept its own").choices(
+        ["auto", "namespace", "translate"] as const,
+      )
+        .default("auto" as const),
+    )
+    .addOption(
+      new Option("--interpose <WHERE>", "where calls are seen whose ids are translated").choices(
+        ["auto", "library", "kernel", "off"] as const,
+      ).default("auto" as const),
+    )
     .passThroughOptions()
     .action(async (argv, options, command) => {
       const session = open(outputOptions(command));
@@ -31,6 +42,8 @@ export function run(open: Open): CommandUnknownOpts {
         cwd: session.caller.cwd,
         detach,
         terminal: session.caller.terminal && !detach,
+        ids: options.ids,
+        interpose: options.interpose,
         ...(options.hostname !== undefined && { hostname: options.hostname }),
       };
       const started = await start(session, request, options.name);

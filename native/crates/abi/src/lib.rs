@@ -6,6 +6,7 @@
 mod control;
 mod fault;
 pub mod frame;
+pub mod interposition;
 pub mod request;
 pub mod wire;
 

@@ -33,6 +33,33 @@ pub enum Tcp {
     Close,
 }
 
+/// How an application's System V ids are kept its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ids {
+    /// For each resource what does it best: today the kernel's namespaces, for all of them.
+    #[default]
+    Auto,
+    /// An IPC namespace of its own.
+    Namespace,
+    /// Tables, in the caller's IPC namespace.
+    Translate,
+}
+
+/// How calls that bear ids are seen, where they are translated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpose {
+    /// By the library in programs that load it, at the system-call boundary in all others.
+    #[default]
+    Auto,
+    /// By the library alone: no cost for other calls, and static programs are not seen.
+    Library,
+    /// At the system-call boundary alone.
+    Kernel,
+    Off,
+}
+
 /// Declares request structs: every one carries the home folders.
 macro_rules! requests {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty),* $(,)? })*) => {$(
@@ -59,6 +86,10 @@ requests! {
         terminal: bool,
         #[serde(default)]
         hostname: Option<String>,
+        #[serde(default)]
+        ids: Ids,
+        #[serde(default)]
+        interpose: Interpose,
     }
     /// Relay the caller's standard streams to an application's terminal until it ends.
     Attach {

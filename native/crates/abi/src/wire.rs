@@ -36,6 +36,9 @@ pub const LOG_FILE: &str = "log";
 /// The deposit that holds the master of the application's terminal.
 pub const TERMINAL: &str = "terminal";
 
+/// The deposit that holds the table of virtual ids of an application whose ids are translated.
+pub const IDS: &str = "ids";
+
 /// The first message to the helper. Descriptors: the bound socket to listen on, the application's state folder, the
 /// folder of that socket; then those of `program`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,6 +52,21 @@ pub struct Launch {
     /// What to run. Without it the helper waits for a restore to build the application, and ends with its maker
     /// until it is told to [`Request::Commit`].
     pub program: Option<Program>,
+    /// Translate System V ids, instead of making an IPC namespace.
+    #[serde(default)]
+    pub translation: Option<Translation>,
+}
+
+/// How System V ids are translated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Translation {
+    /// Where the application finds the library, the core and its table: an existing folder, which the helper covers in
+    /// the capsule's mount namespace.
+    pub folder: String,
+    /// Programs load the library (`LD_PRELOAD`).
+    pub library: bool,
+    /// Calls that do not come from the core are sent to the helper.
+    pub kernel: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +157,11 @@ pub enum Request {
     Take {
         name: String,
     },
+    /// Lets nobody make or remove ids until [`Request::ReleaseIds`] or the end of the connection.
+    HoldIds,
+    ReleaseIds,
+    /// The helper is to answer the questions of a filter. Descriptors: its listener.
+    Listen,
     /// The restored application lives on its own from here.
     Commit,
 }
@@ -211,4 +234,6 @@ pub enum Step {
     Signal,
     NoSuchDescriptor,
     NoSuchProcess,
+    Translation,
+    Filter,
 }

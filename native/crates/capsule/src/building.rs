@@ -1,6 +1,7 @@
 //! A capsule in which a restore builds its application.
 
 use crate::capsule::take;
+use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::registration::{Particulars, Registration, register};
 use crate::start::{open_log, require_helper};
@@ -24,6 +25,8 @@ pub struct BuildSpec {
     pub clock_offsets: Option<ClockOffsets>,
     /// Whether the application has a terminal whose master the helper shall keep.
     pub terminal: bool,
+    /// Translate System V ids instead of making an IPC namespace.
+    pub interposition: Option<Interposition>,
 }
 
 /// A capsule without an application yet. Everything in it, its folder and its socket vanish when this is dropped
@@ -92,6 +95,7 @@ pub fn build(home: &Home, spec: BuildSpec, init: &[u8]) -> Result<Building, Faul
             command: spec.command,
             hostname: spec.hostname.clone(),
             terminal: spec.terminal,
+            translation: translation(home, spec.interposition)?,
         },
     )?;
     begin(registration, spec.hostname, spec.clock_offsets, init, &attempt).map_err(faults::about(&attempt))
@@ -105,7 +109,14 @@ fn begin(
     attempt: &str,
 ) -> Result<Building, LinkError> {
     let socket = registration.socket_name();
-    let message = Launch { user: helper::user_namespace()?, hostname, clock_offsets, socket, program: None };
+    let message = Launch {
+        user: helper::user_namespace()?,
+        hostname,
+        clock_offsets,
+        socket,
+        program: None,
+        translation: registration.meta.translation.clone(),
+    };
     let (mut link, reply, _) = helper::launch(init, message, &registration.descriptors())?;
     let Reply::Done = reply else { return Err(LinkError::Confused) };
     let report = helper::report(&mut link)?;
@@ -181,6 +192,11 @@ impl Building {
     /// A duplicate of a descriptor that the helper keeps.
     pub fn take(&mut self, name: &str) -> Result<Option<OwnedFd>, Fault> {
         self.link().and_then(|link| take(link, name)).map_err(|error| self.fault(error))
+    }
+
+    /// Lets the helper answer the questions of a filter that a process of the application has installed.
+    pub fn listen(&mut self, listener: impl AsFd) -> Result<(), Fault> {
+        self.tell(&Request::Listen, &[listener.as_fd()])
     }
 
     /// The application is complete and lives on its own from here. With `attached`, this process is about to

@@ -1,6 +1,7 @@
 //! A running application, by its connection.
 
 use crate::helper::{self, Report};
+use crate::interposition::Interposition;
 use crate::link::{Link, LinkError, Wait};
 use crate::meta::{self, Meta};
 use crate::{Aid, faults, hosted};
@@ -60,6 +61,25 @@ impl Capsule {
     #[must_use]
     pub fn command(&self) -> &[String] {
         &self.meta.command
+    }
+
+    /// Who sees its calls that bear System V ids; none where an IPC namespace keeps them.
+    #[must_use]
+    pub fn interposition(&self) -> Option<Interposition> {
+        self.meta.translation.as_ref().map(Interposition::from)
+    }
+
+    /// Keeps the application from making and removing ids for as long as this capsule is connected, or until
+    /// [`release_ids`](Self::release_ids).
+    ///
+    /// # Errors
+    /// [`Code::Other`] while another command does so.
+    pub fn hold_ids(&mut self) -> Result<(), Fault> {
+        self.link.tell(&Request::HoldIds, &[]).map_err(self.about("take a snapshot of"))
+    }
+
+    pub fn release_ids(&mut self) -> Result<(), Fault> {
+        self.link.tell(&Request::ReleaseIds, &[]).map_err(self.about("let go of"))
     }
 
     /// Its processes on the host.

@@ -47,6 +47,16 @@ fn failed(attempt: &str, failure: &Failure) -> Fault {
         Step::Hostname => other("the host name cannot be set"),
         Step::NoSuchDescriptor => other("it has no terminal of its own"),
         Step::NoSuchProcess => other("the process is gone"),
+        Step::Translation if failure.errno == Errno::EBUSY.0 => {
+            other("another command takes a snapshot of it just now").hint("Try again when that is done")
+        }
+        Step::Translation if failure.errno == 0 => {
+            Fault::new(Code::Internal, format!("Could not {attempt}"))
+                .because("this build of stasis does not contain the library that translates ids")
+        }
+        Step::Translation => other("the table of its virtual ids cannot be set up"),
+        Step::Filter => lacking("system calls cannot be sent to the capsule's helper")
+            .hint("A kernel with seccomp user notification is needed (Linux 5.19); --interpose library does without"),
         Step::Fork => other("a process could not be made"),
         Step::Signal => other("the signal cannot be sent"),
         Step::Listen | Step::Session | Step::Understand => {

@@ -2,7 +2,7 @@
 
 use crate::{Aid, home};
 use abi::request::Home;
-use abi::wire::{STATUS_FILE, StatusFile};
+use abi::wire::{STATUS_FILE, StatusFile, Translation};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -21,6 +21,9 @@ pub struct Meta {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
     pub terminal: bool,
+    /// How its System V ids are translated; absent where an IPC namespace keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translation: Option<Translation>,
     /// The helper, once it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<HelperProcess>,

@@ -4,6 +4,7 @@ use crate::link::Link;
 use crate::meta::{self, HelperProcess, Meta};
 use crate::{Aid, clock, faults, home};
 use abi::request::Home;
+use abi::wire::Translation;
 use abi::{Code, Fault};
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -32,6 +33,7 @@ pub struct Particulars {
     pub command: Vec<String>,
     pub hostname: Option<String>,
     pub terminal: bool,
+    pub translation: Option<Translation>,
 }
 
 /// Registers an application under a name that no running one has.
@@ -92,6 +94,7 @@ fn create(home: &Home, particulars: Particulars) -> io::Result<Registration> {
         started: clock::now(),
         hostname: particulars.hostname,
         terminal: particulars.terminal,
+        translation: particulars.translation,
         init: None,
     };
     meta.write(&folder)?;

@@ -1,5 +1,6 @@
 //! Starting an application in a capsule of its own.
 
+use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::registration::{Particulars, Registration, register};
 use crate::{Aid, faults, helper, hosted, launched};
@@ -24,6 +25,8 @@ pub struct RunSpec {
     pub cwd: PathBuf,
     pub hostname: Option<String>,
     pub output: Output,
+    /// Translate System V ids instead of making an IPC namespace.
+    pub interposition: Option<Interposition>,
     /// Whether the caller will [`attach`](crate::attach()) from this process: nothing is logged until then.
     pub attached: bool,
 }
@@ -63,6 +66,7 @@ pub fn start(home: &Home, spec: RunSpec, init: &[u8]) -> Result<Started, Fault> 
             command: spec.argv.clone(),
             hostname: spec.hostname.clone(),
             terminal: spec.output == Output::Terminal,
+            translation: translation(home, spec.interposition)?,
         },
     )?;
     begin(registration, spec, init).map_err(|error| match error {
@@ -91,6 +95,7 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
         hostname: spec.hostname,
         clock_offsets: None,
         socket: registration.socket_name(),
+        translation: registration.meta.translation.clone(),
         program: Some(Program {
             argv: spec.argv,
             env: spec.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),

@@ -1,8 +1,8 @@
 //! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
 
-use abi::request::{Attach, Exec, Ps, Remove, Run, Signal, Stop, Wait};
+use abi::request::{Attach, Exec, Ids, Interpose, Ps, Remove, Run, Signal, Stop, Wait};
 use abi::{Code, Control, Fault};
-use capsule::{Aid, Application, Ending, ExecSpec, Output, Recipient, RunSpec, State};
+use capsule::{Aid, Application, Ending, ExecSpec, Interposition, Output, Recipient, RunSpec, State};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -63,7 +63,30 @@ struct Row {
 #[derive(Serialize)]
 pub struct Done {}
 
+/// Who is to see calls that bear ids; none where the kernel's namespaces do all.
+fn interposition(ids: Ids, interpose: Interpose) -> Result<Option<Interposition>, Fault> {
+    let both = |library, kernel| Some(Interposition { library, kernel });
+    Ok(match (ids, interpose) {
+        (Ids::Auto, Interpose::Auto | Interpose::Off)
+        | (Ids::Namespace, Interpose::Auto | Interpose::Off) => None,
+        (Ids::Namespace, _) => {
+            return Err(conflict("in namespaces of its own, nothing has to be translated"));
+        }
+        (Ids::Translate, Interpose::Off) => {
+            return Err(conflict("ids that are to be translated must be seen"));
+        }
+        (_, Interpose::Library) => both(true, false),
+        (_, Interpose::Kernel) => both(false, true),
+        (Ids::Translate, Interpose::Auto) => both(true, true),
+    })
+}
+
+fn conflict(why: &str) -> Fault {
+    Fault::new(Code::Usage, "Could not use these values of --ids and --interpose together").because(why)
+}
+
 pub fn run(request: Run, init: &[u8]) -> Result<Started, Fault> {
+    let interposition = interposition(request.ids, request.interpose)?;
     let output = match (request.terminal, request.detach) {
         (true, _) => Output::Terminal,
         (false, true) => Output::Log,
@@ -76,6 +99,7 @@ pub fn run(request: Run, init: &[u8]) -> Result<Started, Fault> {
         cwd: request.cwd,
         hostname: request.hostname,
         output,
+        interposition,
         attached: !request.detach,
     };
     let started = capsule::start(&request.home, spec, init)?;

@@ -14,6 +14,7 @@ use crate::state::process::ProcessV1;
 use crate::state::shared_memory::SharedMemoryV1;
 use crate::state::system_v::SystemVV1;
 use crate::state::terminals::{SessionV1, TerminalV1};
+use crate::state::translation::TranslationV1;
 use abi::{Code, Fault};
 use image::{SnapshotReader, SnapshotWriter};
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub struct Chain {
     pub shared_memory: Vec<SharedMemoryV1>,
     pub ghosts: Vec<GhostV1>,
     pub system_v: SystemVV1,
+    /// Where System V ids are translated.
+    pub translation: Option<TranslationV1>,
     pub locks: Vec<LockV1>,
     pub cgroups: CgroupsV1,
 }
@@ -57,6 +60,7 @@ impl Chain {
         put(writer, "shared_memory", &self.shared_memory)?;
         put(writer, "ghosts", &self.ghosts)?;
         put(writer, "system_v", &self.system_v)?;
+        put(writer, "translation", &self.translation)?;
         put(writer, "locks", &self.locks)?;
         put(writer, "cgroups", &self.cgroups)
     }
@@ -76,6 +80,7 @@ impl Chain {
             shared_memory: get(reader, "shared_memory")?,
             ghosts: get(reader, "ghosts")?,
             system_v: get(reader, "system_v")?,
+            translation: get(reader, "translation")?,
             locks: get(reader, "locks")?,
             cgroups: get(reader, "cgroups")?,
         };

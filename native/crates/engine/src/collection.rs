@@ -4,7 +4,7 @@ use crate::ids::DescriptionId;
 use crate::state::descriptors::{self, epoll, network, pidfd, pipe, regular, unix};
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::FrozenCopy;
-use crate::state::{ghosts, locks, shared_memory, system_v, terminals};
+use crate::state::{ghosts, locks, shared_memory, system_v, terminals, translation};
 use std::collections::{HashMap, HashSet};
 
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub struct Collection {
     pub ghosts: ghosts::Collector,
     pub locks: locks::Collector,
     pub system_v: system_v::Collector,
+    /// Where System V ids are translated.
+    pub translation: Option<translation::Source>,
     pub registry: descriptors::Registry,
     pub pipes: pipe::Collector,
     /// Whether memory may be read from copies, so that the application can go on.
@@ -33,4 +35,11 @@ pub struct Collection {
     pub inheritable: HashSet<(i32, i32)>,
     /// Things that the user should know, though nothing is lost.
     pub notes: Vec<String>,
+}
+
+impl Collection {
+    /// Do threads have the filter of their capsule?
+    pub fn filtered(&self) -> bool {
+        self.translation.as_ref().is_some_and(|source| source.interposition.kernel)
+    }
 }

@@ -43,6 +43,8 @@ impl FrozenProcess {
 #[derive(Debug, Default)]
 pub struct FrozenTree {
     pub processes: Vec<FrozenProcess>,
+    /// Threads have the filter of their capsule, which may stay in force.
+    filtered: bool,
     seized: HashSet<i32>,
 }
 
@@ -56,9 +58,10 @@ impl FrozenTree {
         Ok(tree)
     }
 
-    /// Stops the descendants of `keeper`, which goes on running and may adopt orphans meanwhile.
-    pub fn freeze_below(keeper: i32) -> Result<Self> {
-        let mut tree = Self::default();
+    /// Stops the descendants of `keeper`, which goes on running and may adopt orphans meanwhile. `filtered`: they have the
+    /// filter of their capsule.
+    pub fn freeze_below(keeper: i32, filtered: bool) -> Result<Self> {
+        let mut tree = Self { filtered, processes: Vec::new(), seized: HashSet::new() };
         loop {
             let children = procfs::children(keeper).explain(|| children_of(keeper))?;
             let fresh: Vec<i32> = children.into_iter().filter(|pid| !tree.holds(*pid)).collect();
@@ -144,7 +147,7 @@ impl FrozenTree {
     /// Attaches to one thread and asks it to stop. False when it is a zombie or gone.
     fn seize(&mut self, pid: i32, tid: i32) -> Result<bool> {
         let path = format!("{pid}/task/{tid}");
-        match ptrace::seize(tid, options(tid)) {
+        match ptrace::seize(tid, options(tid, self.filtered)) {
             Ok(()) => {}
             Err(Errno::ESRCH) => return Ok(false),
             Err(_) if matches!(procfs::stat(&path), Err(_) | Ok(procfs::Stat { state: 'Z' | 'X', .. })) => {
@@ -194,9 +197,9 @@ impl Drop for FrozenTree {
 }
 
 /// Calls made in the name of a thread must not meet its seccomp filters.
-fn options(tid: i32) -> i32 {
-    let filtered = Status::read(&tid.to_string()).is_ok_and(|status| seccomp::is_on(&status));
-    ptrace::O_TRACESYSGOOD | if filtered { ptrace::O_SUSPEND_SECCOMP } else { 0 }
+fn options(tid: i32, ours: bool) -> i32 {
+    let denied = Status::read(&tid.to_string()).is_ok_and(|status| seccomp::is_on(&status, ours));
+    ptrace::O_TRACESYSGOOD | if denied { ptrace::O_SUSPEND_SECCOMP } else { 0 }
 }
 
 /// Waits until the interrupted thread has stopped; none when it ended instead.
@@ -262,7 +265,8 @@ fn cannot_attach(pid: i32, errno: Errno) -> Fault {
             .because(format!("process {tracer} is tracing it already"))
             .hint(format!("End the debugger or tracer (process {tracer}) and try again"));
     }
-    if errno == Errno::EPERM && seccomp::is_on(&status) && !sys::process::has_capability(CAP_SYS_ADMIN) {
+    if errno == Errno::EPERM && seccomp::is_on(&status, false) && !sys::process::has_capability(CAP_SYS_ADMIN)
+    {
         return Fault::new(Code::NotPermitted, message)
             .because("it is under seccomp, which only CAP_SYS_ADMIN can suspend")
             .hint("Run stasis as root");

@@ -9,7 +9,7 @@ use crate::program::Program;
 use crate::state::capsule::CapsuleV1;
 use crate::state::host::VdsoV1;
 use crate::stub::Hole;
-use abi::wire::TERMINAL;
+use abi::wire::{IDS, TERMINAL};
 use abi::{Code, Fault};
 use capsule::{Aid, Building};
 use std::collections::BTreeSet;
@@ -91,6 +91,22 @@ impl Nursery {
         match &mut self.cradle {
             Cradle::Capsule(building) => building.keep(TERMINAL, master),
             Cradle::Caller => Ok(()),
+        }
+    }
+
+    /// Lets the capsule's helper answer the questions of a filter.
+    pub fn listen(&mut self, listener: &OwnedFd) -> Result<()> {
+        match &mut self.cradle {
+            Cradle::Capsule(building) => building.listen(listener),
+            Cradle::Caller => Ok(()),
+        }
+    }
+
+    /// The table of virtual ids of the new capsule, if it translates ids.
+    pub fn id_table(&mut self) -> Result<Option<File>> {
+        match &mut self.cradle {
+            Cradle::Capsule(building) => Ok(building.take(IDS)?.map(File::from)),
+            Cradle::Caller => Ok(None),
         }
     }
 

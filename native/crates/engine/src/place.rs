@@ -24,7 +24,11 @@ impl Place {
             return Ok(Self { cradle: Cradle::Caller, root: Vec::new(), output: None });
         };
         let offsets = clock_offsets(chain)?;
-        let building = capsule::build(saved, request.name.as_deref(), Some(offsets), &request.home, init)?;
+        let building = {
+            let interposition = chain.translation.as_ref().map(|saved| saved.interposition);
+            let name = request.name.as_deref();
+            capsule::build(saved, name, Some(offsets), interposition, &request.home, init)?
+        };
         let root = format!("/proc/{}/root", building.init()).into_bytes();
         let log = if request.detach {
             building.log()?.into()

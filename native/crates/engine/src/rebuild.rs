@@ -31,6 +31,8 @@ pub struct Rebuild {
     pub shared_memory: HashMap<SharedMemoryId, File>,
     pub ghosts: ghosts::Names,
     pub system_v: system_v::Made,
+    /// The table of virtual ids in the new capsule.
+    pub id_table: Option<File>,
     pub descriptions: HashMap<DescriptionId, OwnedFd>,
     pub unix: unix::Unfinished,
     /// What is to be watched again, by the description that watches: opened while everything has a name.

@@ -16,7 +16,7 @@ use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
     cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process, processor,
-    shared_memory, signals, system_v, terminals, thread, timers,
+    shared_memory, signals, system_v, terminals, thread, timers, translation,
 };
 use crate::stub::Hole;
 use ::capsule::Aid;
@@ -117,7 +117,7 @@ fn rebuild(
     rebuild_shared(&image, &mut groups, &mut nursery, &mut rebuild)?;
     furnish_all(&image, &nursery, &mut rebuild, control)?;
     settle(&image, &nursery, &mut rebuild)?;
-    let threads = wake_all(&image, &nursery, &mut rebuild)?;
+    let threads = wake_all(&image, &mut nursery, &mut rebuild)?;
     descriptors::go_live(&image.descriptions, &mut rebuild)?;
     let report = release(request, &image, nursery, threads, rebuild)?;
     groups.keep();
@@ -166,6 +166,7 @@ fn create_processes(
         shared_memory: HashMap::new(),
         ghosts: ghosts::Names::default(),
         system_v: system_v::Made::default(),
+        id_table: nursery.id_table()?,
         descriptions: HashMap::new(),
         close_connections: request.tcp == Tcp::Close,
         terminals,
@@ -187,6 +188,9 @@ fn rebuild_shared(
     shared_memory::apply(&image.shared_memory, rebuild)?;
     ghosts::apply(&image.ghosts, rebuild)?;
     system_v::apply(&image.system_v, nursery, rebuild)?;
+    if let (Some(saved), Some(table)) = (&image.translation, &rebuild.id_table) {
+        translation::apply(saved, table, rebuild)?;
+    }
     let ended = nursery.spawn_all(descriptors::regular::ended(image))?;
     descriptors::apply(&image.descriptions, nursery, rebuild)?;
     for pid in ended {
@@ -221,13 +225,14 @@ fn settle(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()>
     descriptors::settle(&image.descriptions, nursery, rebuild)?;
     shared_memory::seal(&image.shared_memory, rebuild)?;
     system_v::settle(&image.system_v, nursery, rebuild)?;
+    image.translation.iter().try_for_each(|saved| translation::settle(saved, nursery, rebuild))?;
     rebuild.ghosts.finish()?;
     locks::apply(&image.locks, nursery, rebuild)?;
     descriptors::watch(&image.descriptions, rebuild)
 }
 
 /// Leaves every thread one step before its first instruction. Returns all threads.
-fn wake_all(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
+fn wake_all(image: &Chain, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
     let mut threads = Vec::new();
     for process in &image.processes {
         threads.extend(wake(process, nursery, rebuild)?);
@@ -344,11 +349,14 @@ fn furnish(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Res
 
 /// Gives a process its threads, signals, timers, limits and credentials, and leaves every thread one step before
 /// its first instruction. Returns the threads.
-fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
+fn wake(process: &ProcessV1, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
     let BodyV1::Live(live) = &process.body else { return Ok(Vec::new()) };
     let bench = nursery.hole.bench();
     let leader = Stopped::assume(rebuild.pids[&process.pid]);
     let mut program = Program::new(&bench);
+    if rebuild.image.translation.as_ref().is_some_and(|saved| saved.interposition.kernel) {
+        translation::interpose(&leader, nursery)?;
+    }
     let filters = seccomp::common(live.threads.iter().map(|thread| &thread.seccomp));
     suspend_seccomp(live, &leader)?;
     seccomp::install(filters, &mut program);
@@ -373,7 +381,7 @@ fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result
         signals::apply_pending(&saved.pending, process.pid.0, Some(saved.tid.0), &mut program);
         program.run(&thread)?;
     }
-    depart(live, &tids, nursery)?;
+    depart(live, &tids, nursery, rebuild)?;
     Ok(tids)
 }
 
@@ -435,7 +443,7 @@ fn set_oom_score(live: &LiveV1, pid: i32, rebuild: &mut Rebuild) {
 }
 
 /// The last steps: registers of all threads, then the hole goes, made by a call that never returns to it.
-fn depart(live: &LiveV1, tids: &[i32], nursery: &Nursery) -> Result<()> {
+fn depart(live: &LiveV1, tids: &[i32], nursery: &Nursery, rebuild: &Rebuild) -> Result<()> {
     let bench = nursery.hole.bench();
     let leader = Stopped::assume(tids[0]);
     let what = || format!("Could not finish process {}", leader.tid());
@@ -443,7 +451,7 @@ fn depart(live: &LiveV1, tids: &[i32], nursery: &Nursery) -> Result<()> {
     for (saved, &tid) in live.threads.iter().zip(tids).skip(1) {
         let thread = Stopped::assume(tid);
         thread.to_event_stop(&mut held).explain(what)?;
-        thread::apply_registers(saved, &thread)?;
+        thread::apply_registers(saved, &thread, rebuild)?;
     }
     if let Some(action) = signals::trap_action(&live.signals) {
         let at = bench.payload().0;
@@ -453,7 +461,7 @@ fn depart(live: &LiveV1, tids: &[i32], nursery: &Nursery) -> Result<()> {
     let hole = [nursery.hole.start, nursery.hole.length()];
     bench.step(&leader, "munmap", libc::SYS_munmap, &hole).explain(what)?;
     leader.to_event_stop(&mut held).explain(what)?;
-    thread::apply_registers(&live.threads[0], &leader)?;
+    thread::apply_registers(&live.threads[0], &leader, rebuild)?;
     if live.stopped {
         sys::process::kill(leader.tid(), libc::SIGSTOP).explain(what)?;
     }

@@ -11,7 +11,7 @@ use crate::state::frozen_copy::{self, FrozenCopy};
 use crate::state::namespaces;
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
-use crate::state::{cgroups, descriptors, host, system_v};
+use crate::state::{cgroups, descriptors, host, system_v, translation};
 use crate::summary::SummaryV1;
 use abi::request::{Snapshot, Target, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
@@ -39,18 +39,19 @@ const ENDED: &str = "The application, or a process of it, ended by itself; no sn
 
 pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
     let start = Instant::now();
-    let subject = Subject::find(&request).map_err(|fault| fault.aftermath("No process was touched"))?;
+    let mut subject = Subject::find(&request).map_err(|fault| fault.aftermath("No process was touched"))?;
     tidy_store(&request);
     let mut writer = SnapshotWriter::create(&request.out)
         .explain(|| format!("Could not create the snapshot {}", request.out.display()))
         .map_err(|fault| fault.aftermath("The application was not touched"))?;
+    let translation = subject.hold_ids().map_err(|fault| fault.aftermath(UNHARMED))?;
     let stopped = Instant::now();
     control.phase(Phase::Stopping, 0, Unit::None);
     let tree = subject.freeze().map_err(|fault| match fault.code {
         Code::NoTarget => fault.aftermath("No snapshot was kept"),
         _ => fault.aftermath(UNHARMED),
     })?;
-    let outcome = capture(&subject, &tree, &request, &mut writer, control);
+    let outcome = capture(&subject, &tree, translation, &request, &mut writer, control);
     let Captured { mut chain, copies, mut connections, notes } =
         outcome.map_err(|fault| failed_with(fault, &tree))?;
     let (pause, bytes) = if request.stop {
@@ -64,6 +65,7 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
         // Our duplicates would keep the application's own close(2) from peers.
         drop(connections);
         drop(tree);
+        subject.release_ids();
         let pause = stopped.elapsed();
         let bytes = copy_frozen(copies, &mut chain, &mut writer, control)
             .and_then(|()| flush_and_seal(writer, &chain, &request.label, control));
@@ -142,9 +144,25 @@ impl Subject {
         }
     }
 
+    fn hold_ids(&mut self) -> Result<Option<translation::Source>> {
+        match self {
+            Self::Capsule(source) => source.hold_ids(),
+            Self::Trees(_) => Ok(None),
+        }
+    }
+
+    fn release_ids(&mut self) {
+        if let Self::Capsule(source) = self {
+            source.release_ids();
+        }
+    }
+
     fn freeze(&self) -> Result<FrozenTree> {
         match self {
-            Self::Capsule(source) => FrozenTree::freeze_below(source.init),
+            Self::Capsule(source) => {
+                let filtered = source.interposition.is_some_and(|interposition| interposition.kernel);
+                FrozenTree::freeze_below(source.init, filtered)
+            }
             Self::Trees(roots) => FrozenTree::freeze(roots),
         }
     }
@@ -190,6 +208,7 @@ struct Captured {
 fn capture(
     subject: &Subject,
     tree: &FrozenTree,
+    translation: Option<translation::Source>,
     request: &Snapshot,
     writer: &mut SnapshotWriter,
     control: &Control,
@@ -203,12 +222,14 @@ fn capture(
     collection.copy_on_write = subject.allows_copies(request.stop);
     collection.connections.close = request.tcp == Tcp::Close;
     collection.connections.stop = request.stop;
+    let ids = translation.as_ref().map(translation::collect).transpose()?;
+    collection.translation = translation;
     let mut processes = Vec::with_capacity(tree.processes.len());
     for frozen in &tree.processes {
         processes.push(process::collect(frozen, tree, &mut collection)?);
         control.advance(1);
     }
-    system_v::collect(tree, &mut collection.system_v)?;
+    system_v::collect(tree, ids.as_ref(), &mut collection.system_v)?;
     collection.connections.collect(&mut collection.notes)?;
     descriptors::finish(tree, &processes, &mut collection)?;
     descriptors::complete(&processes, &mut collection)?;
@@ -227,6 +248,7 @@ fn capture(
         shared_memory: collection.shared_memory.sources.into_iter().map(|source| source.object).collect(),
         ghosts: collection.ghosts.sources.into_iter().map(|source| source.ghost).collect(),
         system_v: collection.system_v.finish(),
+        translation: ids,
         locks: collection.locks.finish(tree),
         cgroups: cgroups::collect(tree, &mut collection.notes)?,
     };

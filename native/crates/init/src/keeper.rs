@@ -4,10 +4,11 @@ use crate::client::Client;
 use crate::console::Console;
 use crate::family::Family;
 use crate::folders::Folders;
-use crate::link::Link;
+use crate::link::{Link, at_io};
 use crate::program::Started;
-use crate::requests;
-use abi::wire::{Reply, StatusFile};
+use crate::translation::Translation;
+use crate::{requests, sweep};
+use abi::wire::{Failure, IDS, Reply, StatusFile, Step};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,6 +36,8 @@ pub struct Keeper {
     door: UnixListener,
     children: SignalFd,
     folders: Folders,
+    /// Of an application whose System V ids are translated.
+    pub translation: Option<Translation>,
 }
 
 /// What poll found ready.
@@ -44,21 +47,30 @@ enum Source {
     Door,
     Client(u64),
     Console,
+    Question,
 }
 
 impl Keeper {
-    pub fn new(door: UnixListener, children: SignalFd, folders: Folders) -> Self {
-        Self {
+    pub fn new(
+        door: UnixListener,
+        children: SignalFd,
+        folders: Folders,
+        translation: Option<Translation>,
+    ) -> Result<Self, Failure> {
+        let table = translation.as_ref().map(|translation| translation.file().try_clone_to_owned());
+        let table = table.transpose().map_err(at_io(Step::Translation))?;
+        Ok(Self {
             family: Family::default(),
             console: None,
-            deposits: BTreeMap::new(),
+            deposits: table.into_iter().map(|table| (IDS.to_owned(), table)).collect(),
             builder: None,
             clients: BTreeMap::new(),
             next_client: 0,
             door,
             children,
             folders,
-        }
+            translation,
+        })
     }
 
     /// Adds a connection. One that is `attached` takes the terminal's output from the start.
@@ -81,20 +93,33 @@ impl Keeper {
         self.family = Family::of(started.pid, started.pidfd);
         self.family.hold_for(id);
         self.console = started.master.map(Console::new);
+        self.hear(started.listener);
         Ok(())
+    }
+
+    /// Answers the questions of one more filter.
+    pub fn hear(&mut self, listener: Option<OwnedFd>) {
+        if let (Some(translation), Some(listener)) = (&mut self.translation, listener) {
+            translation.listen(listener);
+        }
     }
 
     /// Serves until no process of the application is left, or a restore is given up. Processes that are left then
     /// are ended by the kernel together with this one.
     pub fn serve(&mut self) -> io::Result<()> {
         loop {
+            let mut asked = false;
             for source in self.ready() {
                 match source {
                     Source::Children => self.children.drain(),
                     Source::Door => self.open_door(),
                     Source::Client(id) => self.listen_to(id),
                     Source::Console => self.log_output(),
+                    Source::Question => asked = true,
                 }
+            }
+            if let (true, Some(translation)) = (asked, &mut self.translation) {
+                translation.answer();
             }
             // Looked at every time: a commit, too, can be what the end was waiting for.
             if self.look_after_children() {
@@ -106,6 +131,10 @@ impl Keeper {
         }
         self.log_output();
         let given_up = self.given_up();
+        if let Some(translation) = &self.translation {
+            // Now, so that nothing is left once whoever waits hears of the end. The warden finds nothing then.
+            sweep::sweep(translation.words());
+        }
         self.folders.record(&StatusFile { root: self.family.ending(), finished: true, given_up });
         self.folders.close_door();
         Ok(())
@@ -123,6 +152,8 @@ impl Keeper {
         }
         sources.extend(self.clients.iter().map(|(id, client)| (Source::Client(*id), client.link.as_fd())));
         sources.extend(self.unattended_console().map(|fd| (Source::Console, fd)));
+        let listeners = self.translation.iter().flat_map(Translation::listeners);
+        sources.extend(listeners.map(|fd| (Source::Question, fd)));
         let entries: Vec<_> = sources.iter().map(|(_, fd)| (*fd, Interest::Readable)).collect();
         let Ok(ready) = poll(&entries, None) else {
             // The kernel has no memory for the list just now. Ending would end the application as well.
@@ -157,6 +188,9 @@ impl Keeper {
 
     fn let_go(&mut self, id: u64) {
         self.family.release(id);
+        if let Some(translation) = &mut self.translation {
+            translation.release(id);
+        }
         if let Some(client) = self.clients.remove(&id) {
             client.part();
         }

@@ -3,7 +3,7 @@
 //! It ends right after the fork, so PID 1 is nobody's child that the maker would have to wait for.
 
 use crate::link::{Link, at, at_io};
-use crate::world;
+use crate::{warden, world};
 use abi::wire::{ClockOffsets, Failure, Launch, Reply, Request, Step, User};
 use std::fs;
 use std::io;
@@ -19,9 +19,12 @@ pub fn run() -> io::Result<()> {
     let (Request::Launch(launch), descriptors) = link.receive()? else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    match leave(&launch) {
-        Ok(Fork::Child) => world::live(link, launch, descriptors),
-        Ok(Fork::Parent { .. }) => Ok(()),
+    // Before the namespaces are left: it must outlive them.
+    let warden = launch.translation.as_ref().map(|_| warden::engage()).transpose();
+    let left = warden.map_err(at(Step::Translation)).and_then(|warden| Ok((leave(&launch)?, warden)));
+    match left {
+        Ok((Fork::Child, warden)) => world::live(link, launch, descriptors, warden),
+        Ok((Fork::Parent { .. }, _)) => Ok(()),
         Err(failure) => link.send(&Reply::Failed(failure), &[]),
     }
 }
@@ -37,8 +40,10 @@ fn leave(launch: &Launch) -> Result<Fork, Failure> {
         unshare(Namespaces::USER).map_err(at(Step::UserNamespace))?;
         map(user).map_err(at_io(Step::MapUser))?;
     }
-    let kinds = Namespaces::PID | Namespaces::MOUNT | Namespaces::UTS | Namespaces::IPC;
-    unshare(kinds).map_err(at(Step::Namespaces))?;
+    let kinds = Namespaces::PID | Namespaces::MOUNT | Namespaces::UTS;
+    // Where ids are translated, the objects themselves are in the caller's namespace.
+    let ipc = if launch.translation.is_none() { Namespaces::IPC } else { Namespaces::NONE };
+    unshare(kinds | ipc).map_err(at(Step::Namespaces))?;
     if let Some(offsets) = launch.clock_offsets {
         unshare(Namespaces::TIME).map_err(at(Step::ClockOffsets))?;
         fs::write("/proc/self/timens_offsets", lines(offsets)).map_err(at_io(Step::ClockOffsets))?;

@@ -12,11 +12,16 @@ mod console;
 mod embedded;
 mod family;
 mod folders;
+mod injection;
 mod keeper;
 mod launch;
 mod link;
 mod program;
 mod requests;
+mod stacks;
+mod sweep;
+mod translation;
+mod warden;
 mod world;
 
 fn main() {

@@ -55,6 +55,12 @@ fn answer(
         Request::AdoptRoot { pid, ending } => keeper.family.adopt(pid, ending).map(|()| Reply::Done)?,
         Request::Keep { name } => keep(keeper, name, descriptors)?,
         Request::Take { name } => return take(keeper, &name).map(Some),
+        Request::HoldIds => hold(keeper, id)?,
+        Request::ReleaseIds => {
+            keeper.translation.iter_mut().for_each(|translation| translation.release(id));
+            Reply::Done
+        }
+        Request::Listen => listen(keeper, descriptors)?,
         Request::Commit => {
             keeper.builder = None;
             Reply::Done
@@ -88,8 +94,9 @@ fn wait_root(keeper: &mut Keeper, id: u64) -> Option<Reply> {
 }
 
 fn exec(keeper: &mut Keeper, id: u64, program: &Program, given: Vec<OwnedFd>) -> Result<Answer, Failure> {
-    let started = program::start(program, &given)?;
+    let started = program::start(program, &given, keeper.translation.as_ref())?;
     keeper.family.add_command(started.pid, id);
+    keeper.hear(started.listener);
     if let (Streams::Terminal { like: true, .. }, Some(client)) =
         (&program.streams, keeper.clients.get_mut(&id))
     {
@@ -136,6 +143,18 @@ fn keep(keeper: &mut Keeper, name: String, given: Vec<OwnedFd>) -> Result<Reply,
     } else {
         return Err(misunderstood());
     }
+    Ok(Reply::Done)
+}
+
+/// Two snapshots at once would each have to hold the table.
+fn hold(keeper: &mut Keeper, id: u64) -> Result<Reply, Failure> {
+    let held = keeper.translation.as_mut().is_none_or(|translation| translation.hold(id));
+    if held { Ok(Reply::Done) } else { Err(Failure { step: Step::Translation, errno: Errno::EBUSY.0 }) }
+}
+
+fn listen(keeper: &mut Keeper, given: Vec<OwnedFd>) -> Result<Reply, Failure> {
+    let [listener] = <[OwnedFd; 1]>::try_from(given).map_err(|_| misunderstood())?;
+    keeper.hear(Some(listener));
     Ok(Reply::Done)
 }
 

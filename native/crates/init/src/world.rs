@@ -3,11 +3,12 @@
 use crate::folders::Folders;
 use crate::keeper::Keeper;
 use crate::link::{Link, at};
-use crate::program;
+use crate::translation::Translation;
+use crate::{program, warden};
 use abi::wire::{Failure, Launch, Reply, Step};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use sys::signals::{SIGCHLD, SignalFd};
 use sys::{lifecycle, namespaces, sockets};
 
@@ -15,20 +16,25 @@ use sys::{lifecycle, namespaces, sockets};
 const BACKLOG: i32 = 64;
 
 /// Builds the application's world and serves until it has ended. A failure is told to the maker.
-pub fn live(link: Link, launch: Launch, mut descriptors: Vec<OwnedFd>) -> io::Result<()> {
+pub fn live(
+    link: Link,
+    launch: Launch,
+    mut descriptors: Vec<OwnedFd>,
+    warden: Option<UnixStream>,
+) -> io::Result<()> {
     let given = match descriptors.len() {
         0..3 => return link.send(&Reply::Failed(Failure { step: Step::Understand, errno: 0 }), &[]),
         _ => descriptors.split_off(3),
     };
     let built = <[OwnedFd; 3]>::try_from(descriptors)
         .map_err(|_| Failure { step: Step::Understand, errno: 0 })
-        .and_then(|own| build(&launch, own));
+        .and_then(|own| build(&launch, own, warden.as_ref()));
     let mut keeper = match built {
         Ok(keeper) => keeper,
         Err(failure) => return link.send(&Reply::Failed(failure), &[]),
     };
     if let Some(order) = &launch.program {
-        let started = match program::start(order, &given) {
+        let started = match program::start(order, &given, keeper.translation.as_ref()) {
             Ok(started) => started,
             Err(failure) => return link.send(&Reply::Failed(failure), &[]),
         };
@@ -43,7 +49,11 @@ pub fn live(link: Link, launch: Launch, mut descriptors: Vec<OwnedFd>) -> io::Re
     keeper.serve()
 }
 
-fn build(launch: &Launch, [listener, state, run]: [OwnedFd; 3]) -> Result<Keeper, Failure> {
+fn build(
+    launch: &Launch,
+    [listener, state, run]: [OwnedFd; 3],
+    warden: Option<&UnixStream>,
+) -> Result<Keeper, Failure> {
     // A session of its own: the maker's terminal going away must not reach it.
     lifecycle::setsid().map_err(at(Step::Session))?;
     // The name only helps a person who looks at the process list.
@@ -56,10 +66,14 @@ fn build(launch: &Launch, [listener, state, run]: [OwnedFd; 3]) -> Result<Keeper
         namespaces::set_hostname(hostname).map_err(at(Step::Hostname))?;
     }
     std::env::set_current_dir("/").map_err(crate::link::at_io(Step::WorkingFolder))?;
+    let translation = launch.translation.clone().map(Translation::build).transpose()?;
+    if let (Some(translation), Some(warden)) = (&translation, warden) {
+        warden::put_in_charge(warden, translation.file()).map_err(at(Step::Translation))?;
+    }
     let children = SignalFd::new(&[SIGCHLD]).map_err(at(Step::Listen))?;
     // Listening again makes the socket's peer credentials those of this process.
     sockets::listen(listener.as_fd(), BACKLOG).map_err(at(Step::Listen))?;
     let door = UnixListener::from(listener);
     door.set_nonblocking(true).map_err(crate::link::at_io(Step::Listen))?;
-    Ok(Keeper::new(door, children, Folders::new(state, run, &launch.socket)))
+    Keeper::new(door, children, Folders::new(state, run, &launch.socket), translation)
 }

@@ -15,6 +15,7 @@ fn build(place: &Place) -> Building {
     let spec = BuildSpec {
         name: "back".into(),
         command: vec!["yes".into()],
+        interposition: None,
         hostname: Some("again".into()),
         clock_offsets: Some(OFFSETS),
         terminal: false,

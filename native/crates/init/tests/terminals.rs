@@ -103,6 +103,7 @@ fn seated() {
                 argv: words[1..].to_vec(),
                 env,
                 cwd: "/".into(),
+                interposition: None,
                 hostname: None,
                 output: Output::Terminal,
                 attached: true,

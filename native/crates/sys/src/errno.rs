@@ -17,6 +17,8 @@ impl Errno {
     pub const ESRCH: Errno = Errno(libc::ESRCH);
     pub const EINTR: Errno = Errno(libc::EINTR);
     pub const EIO: Errno = Errno(libc::EIO);
+    pub const EBUSY: Errno = Errno(libc::EBUSY);
+    pub const ENOSYS: Errno = Errno(libc::ENOSYS);
     pub const EAGAIN: Errno = Errno(libc::EAGAIN);
     pub const EACCES: Errno = Errno(libc::EACCES);
     pub const EEXIST: Errno = Errno(libc::EEXIST);

@@ -21,6 +21,7 @@ pub mod process;
 pub mod processor;
 pub mod ptrace;
 pub mod pty;
+pub mod seccomp;
 pub mod shared_words;
 pub mod signals;
 pub mod socket_options;

@@ -1,6 +1,7 @@
 //! Leaving the caller's namespaces: unshare(2), the mounts a new one needs, and its host name.
 
 use crate::{Errno, Result};
+use std::ffi::CStr;
 use std::ops::BitOr;
 use std::ptr;
 
@@ -49,6 +50,16 @@ pub fn mount_proc() -> Result<()> {
     // SAFETY: all strings are NUL-terminated literals; procfs takes no data here.
     let done =
         unsafe { libc::mount(c"proc".as_ptr(), c"/proc".as_ptr(), c"proc".as_ptr(), flags, ptr::null()) };
+    Errno::check(done.into()).map(drop)
+}
+
+/// Mounts an empty tmpfs over the folder `at`, readable by everybody, for files that the mount namespace keeps to itself.
+pub fn mount_private_files(at: &CStr) -> Result<()> {
+    let flags = libc::MS_NOSUID | libc::MS_NODEV;
+    // SAFETY: all strings are NUL-terminated.
+    let done = unsafe {
+        libc::mount(c"stasis".as_ptr(), at.as_ptr(), c"tmpfs".as_ptr(), flags, c"mode=0755".as_ptr().cast())
+    };
     Errno::check(done.into()).map(drop)
 }
 

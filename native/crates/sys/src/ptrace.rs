@@ -198,11 +198,27 @@ fn decode(status: i32) -> Wait {
     }
 }
 
+/// Waits for the next stop of a tracee. None when it has ended; the report of that is left to whoever reaps.
+pub fn next_stop(pid: pid_t) -> Result<Option<Wait>> {
+    loop {
+        match look(pid, 0) {
+            Ok(Some(Wait::Exited(_) | Wait::Killed(_))) => return Ok(None),
+            Ok(Some(_)) => return wait(pid).map(Some),
+            Ok(None) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
 /// What a wait for the tracee would report now, without taking the report.
 fn peek(pid: pid_t) -> Result<Option<Wait>> {
+    look(pid, libc::WNOHANG)
+}
+
+fn look(pid: pid_t, hang: i32) -> Result<Option<Wait>> {
     // SAFETY: siginfo_t is plain integers; all zeroes is a valid value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let how = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    let how = libc::WEXITED | libc::WSTOPPED | libc::WNOWAIT | libc::__WALL | hang;
     // SAFETY: `info` is a live siginfo_t.
     let done = unsafe { libc::waitid(libc::P_PID, pid as u32, &raw mut info, how) };
     Errno::check(done.into())?;

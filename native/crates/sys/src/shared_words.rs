@@ -81,3 +81,21 @@ pub fn futex_wake(word: &AtomicU32) {
         libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1);
     }
 }
+
+/// How whoever changes a translation table waits for others.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting;
+
+impl ids::Host for Waiting {
+    fn wait(&self, word: &AtomicU32, seen: u32, timeout_ms: u32) {
+        futex_wait(word, seen, timeout_ms);
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        futex_wake(word);
+    }
+
+    fn alive(&self, tid: u32) -> bool {
+        crate::lifecycle::kill(tid as i32, 0) != Err(Errno::ESRCH)
+    }
+}

@@ -10,11 +10,21 @@ pub const SEGMENT_STATUS: usize = 112;
 pub const SET_STATUS: usize = 104;
 pub const QUEUE_STATUS: usize = 120;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     Segment,
     Set,
     Queue,
+}
+
+impl From<ids::Class> for Kind {
+    fn from(class: ids::Class) -> Self {
+        match class {
+            ids::Class::Semaphores => Self::Set,
+            ids::Class::Memory => Self::Segment,
+            ids::Class::Messages => Self::Queue,
+        }
+    }
 }
 
 impl Kind {
@@ -51,6 +61,19 @@ impl Kind {
     pub fn remove(self, id: i32) -> Result<()> {
         // SAFETY: IPC_RMID takes no pointer.
         unsafe { self.call(id, 0, libc::IPC_RMID, 0) }.map(drop)
+    }
+
+    /// The id of the object that has `key`; `ENOENT` when there is none. Without size or permissions to check.
+    pub fn find(self, key: i32) -> Result<i32> {
+        // SAFETY: none of the three takes a pointer.
+        let id = unsafe {
+            match self {
+                Self::Segment => libc::shmget(key, 0, 0),
+                Self::Set => libc::semget(key, 0, 0),
+                Self::Queue => libc::msgget(key, 0),
+            }
+        };
+        Errno::check(id.into()).map(|id| id as i32)
     }
 
     /// # Safety

@@ -2,8 +2,10 @@
 
 use crate::explain::Result;
 use crate::ids::OriginalPid;
+use crate::state::translation;
 use abi::request::{Home, Target};
-use capsule::{Aid, BuildSpec, Building, ClockOffsets, Ending};
+use abi::wire::IDS;
+use capsule::{Aid, BuildSpec, Building, Capsule, ClockOffsets, Ending, Interposition};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -26,6 +28,27 @@ pub struct Source {
     pub saved: CapsuleV1,
     pub init: i32,
     pub log: PathBuf,
+    /// Where its System V ids are translated.
+    pub interposition: Option<Interposition>,
+    capsule: Capsule,
+}
+
+impl Source {
+    /// Keeps the application from making and removing ids, and finds its table, where ids are translated.
+    pub fn hold_ids(&mut self) -> Result<Option<translation::Source>> {
+        let Some(interposition) = self.interposition else { return Ok(None) };
+        self.capsule.hold_ids()?;
+        let table = self.capsule.take(IDS)?;
+        table.map(|table| translation::Source::new(interposition, table)).transpose()
+    }
+
+    /// Undoes [`hold_ids`](Self::hold_ids), as dropping this does.
+    pub fn release_ids(&mut self) {
+        if self.interposition.is_some() {
+            // A capsule that does not answer has nothing to let go of.
+            let _ = self.capsule.release_ids();
+        }
+    }
 }
 
 /// The capsule that a target names or is in, if it is in one of ours.
@@ -49,7 +72,8 @@ pub fn find(home: &Home, target: &Target) -> Result<Option<Source>> {
         terminal: hosted.terminal,
     };
     let log = home.data.join("apps").join(aid.to_string()).join("log");
-    Ok(Some(Source { saved, init: hosted.init, log }))
+    let interposition = found.interposition();
+    Ok(Some(Source { saved, init: hosted.init, log, interposition, capsule: found }))
 }
 
 /// Makes an empty capsule like the saved one, under `name` where one is given.
@@ -57,6 +81,7 @@ pub fn build(
     saved: &CapsuleV1,
     name: Option<&str>,
     clock_offsets: Option<ClockOffsets>,
+    interposition: Option<Interposition>,
     home: &Home,
     init: &[u8],
 ) -> Result<Building> {
@@ -66,6 +91,7 @@ pub fn build(
         hostname: (!saved.hostname.is_empty()).then(|| saved.hostname.clone()),
         clock_offsets,
         terminal: saved.terminal,
+        interposition,
     };
     capsule::build(home, spec, init)
 }

@@ -45,10 +45,15 @@ pub fn carries(mapping: &MappingV1) -> bool {
 }
 
 /// Makes a copy of the visited process where that is worthwhile and harmless. None: read the process itself.
-pub fn make(leader: &Stopped, status: &Status, visit: &mut Visit) -> Result<Option<FrozenCopy>> {
+pub fn make(
+    leader: &Stopped,
+    status: &Status,
+    filtered: bool,
+    visit: &mut Visit,
+) -> Result<Option<FrozenCopy>> {
     let own: Vec<u64> = status.numbers("RssAnon");
     let small = own.first().is_none_or(|kib| *kib < WORTHWHILE);
-    if small || super::seccomp::is_on(status) {
+    if small || super::seccomp::is_on(status, filtered) {
         return Ok(None);
     }
     // No room for another process, or no memory for its page tables: the direct way needs neither.

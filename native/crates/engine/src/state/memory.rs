@@ -3,7 +3,7 @@
 use super::filesystem::{self, FileRefV1};
 use super::shared_memory::{self, SharedMemoryId};
 use super::system_v;
-use super::{async_io, layout};
+use super::{async_io, layout, translation};
 use crate::collection::Collection;
 use crate::delivery::Delivery;
 use crate::explain::{Explain, Result, refused};
@@ -73,6 +73,13 @@ pub enum BackingV1 {
     /// A System V segment, by its id.
     SystemV {
         shmid: i32,
+        offset: u64,
+    },
+    /// A file of the capsule's own, such as the library that translates ids: its contents are in the snapshot, and come
+    /// back as anonymous memory.
+    Copied,
+    /// The table of virtual ids.
+    IdTable {
         offset: u64,
     },
     /// The ring of an asynchronous I/O context (io_setup(2)), which has no request in it.
@@ -235,8 +242,20 @@ fn backing(pid: i32, map: &Mapping, collection: &mut Collection) -> Result<Backi
         let object = collection.shared_memory.of_mapping(pid, map)?;
         return Ok(BackingV1::Shared { object, offset: map.offset });
     }
+    if let Some(own) = collection.translation.as_ref().and_then(|source| of_capsule(map, shared, source)) {
+        return Ok(own);
+    }
     let file = filesystem::collect_mapped(pid, map, collection)?;
     Ok(BackingV1::File { file, offset: map.offset })
+}
+
+/// What a mapping of a file is that the capsule has for itself.
+fn of_capsule(map: &Mapping, shared: bool, source: &translation::Source) -> Option<BackingV1> {
+    let device = libc::makedev(map.device.0, map.device.1);
+    if source.is_table(device, map.inode) {
+        return Some(BackingV1::IdTable { offset: map.offset });
+    }
+    (source.is_own(device) && !shared).then_some(BackingV1::Copied)
 }
 
 impl MappingV1 {
@@ -290,6 +309,7 @@ pub struct Target<'a> {
 enum Needed {
     File { path: Vec<u8>, ghost: Option<u32>, writable: bool },
     Shared { object: SharedMemoryId, writable: bool },
+    Table,
     Pack(u32),
 }
 
@@ -370,6 +390,12 @@ fn deliver(
                     opened[opened.len() - 1].as_raw_fd()
                 }
             }
+            Needed::Table => rebuild
+                .id_table
+                .as_ref()
+                .ok_or(sys::Errno::ENOENT)
+                .explain(|| "Could not find the table of virtual ids".to_owned())?
+                .as_raw_fd(),
             Needed::Pack(index) => rebuild
                 .pack(*index)
                 .explain(|| "Could not find a pack of the snapshot".to_owned())?
@@ -392,6 +418,7 @@ fn need_of(mapping: &MappingV1) -> Option<Needed> {
             ghost: file.ghost,
             writable: mapping.shared && mapping.may_write,
         }),
+        BackingV1::IdTable { .. } => Some(Needed::Table),
         BackingV1::Shared { object, .. } => {
             Some(Needed::Shared { object: *object, writable: mapping.shared && mapping.may_write })
         }
@@ -422,8 +449,8 @@ fn map(
         BackingV1::SystemV { .. } => return,
         // Made by the kernel: see async_io.rs.
         BackingV1::AsyncIo => return,
-        BackingV1::Anonymous => anonymous,
-        BackingV1::File { offset, .. } | BackingV1::Shared { offset, .. } => {
+        BackingV1::Anonymous | BackingV1::Copied => anonymous,
+        BackingV1::File { offset, .. } | BackingV1::Shared { offset, .. } | BackingV1::IdTable { offset } => {
             let need = need_of(mapping).expect("files and objects are needed");
             (delivered.numbers[&need] as u64, *offset)
         }

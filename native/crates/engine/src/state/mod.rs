@@ -26,3 +26,4 @@ pub mod system_v;
 pub mod terminals;
 pub mod thread;
 pub mod timers;
+pub mod translation;

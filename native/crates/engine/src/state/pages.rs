@@ -3,7 +3,7 @@
 //! Memory is read through [`PageSource`]. Today the source is the stopped process itself; a frozen
 //! copy-on-write child offers the same two questions.
 
-use super::memory::{MappingV1, PageRunV1};
+use super::memory::{BackingV1, MappingV1, PageRunV1};
 use super::{ghosts, shared_memory, system_v};
 use crate::explain::{Explain, Result};
 use abi::{Code, Control, Fault};
@@ -122,6 +122,10 @@ pub fn plan(
 ) -> Result<Plan> {
     let mut ranges = Vec::new();
     for mapping in mappings.iter().filter(|mapping| mapping.has_own_pages() && wanted(mapping)) {
+        if matches!(mapping.backing, BackingV1::Copied) {
+            push(&mut ranges, mapping.start..mapping.end);
+            continue;
+        }
         for range in source.own_pages(mapping.start..mapping.end)? {
             push(&mut ranges, range);
         }

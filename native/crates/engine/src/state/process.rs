@@ -176,7 +176,7 @@ fn copy_memory(
 ) -> Result<Answers> {
     collection.copy_on_write &= !answers.4;
     if collection.copy_on_write
-        && let Some(copy) = frozen_copy::make(process.leader(), status, visit)?
+        && let Some(copy) = frozen_copy::make(process.leader(), status, collection.filtered(), visit)?
     {
         collection.copies.insert(process.pid, copy);
     }
@@ -198,10 +198,10 @@ fn collect_by_asking(
     let mut threads = Vec::with_capacity(process.threads.len());
     for (index, frozen) in process.threads.iter().enumerate().skip(1) {
         let mut inquiry = Inquiry { visit, thread: &frozen.stopped, index };
-        threads.push(thread::collect(pid, &mut inquiry)?);
+        threads.push(thread::collect(pid, &mut inquiry, collection.filtered())?);
     }
     let mut inquiry = Inquiry { visit, thread: process.leader(), index: 0 };
-    threads.insert(0, thread::collect(pid, &mut inquiry)?);
+    threads.insert(0, thread::collect(pid, &mut inquiry, collection.filtered())?);
     let memory = memory::collect(pid, &stat, maps, &mut inquiry, collection)?;
     let signals = signals::collect(status, &mut inquiry)?;
     let timers = timers::collect(pid, &mut inquiry)?;

@@ -6,6 +6,7 @@
 use crate::explain::{Explain, Result};
 use crate::procfs::Status;
 use crate::program::Program;
+use crate::state::translation;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -28,12 +29,21 @@ pub struct FilterV1 {
     pub flags: u64,
 }
 
-/// Is the thread under seccomp, so that it has to be traced with the filters suspended?
-pub fn is_on(status: &Status) -> bool {
-    matches!(status.text("Seccomp"), STRICT | FILTER)
+/// Is the thread under seccomp, so that it has to be traced with the filters suspended? Not when `ours` says that the
+/// application has the filter of its capsule, and the thread has no other: that one denies nothing.
+pub fn is_on(status: &Status, ours: bool) -> bool {
+    match status.text("Seccomp") {
+        STRICT => true,
+        FILTER => !(ours && status.text("Seccomp_filters") == "1"),
+        _ => false,
+    }
 }
 
-pub fn collect(tid: i32, status: &Status) -> Result<SeccompV1> {
+/// `ours`: the oldest filter is that of the capsule, which every restore installs anew.
+pub fn collect(tid: i32, status: &Status, ours: bool) -> Result<SeccompV1> {
+    if !is_on(status, ours) {
+        return Ok(SeccompV1::Off);
+    }
     let what = || format!("Could not read the seccomp filters of thread {tid}");
     match status.text("Seccomp") {
         STRICT => return Ok(SeccompV1::Strict),
@@ -44,6 +54,9 @@ pub fn collect(tid: i32, status: &Status) -> Result<SeccompV1> {
     while let Some(program) = sys::ptrace::seccomp_filter(tid, filters.len()).explain(what)? {
         let flags = sys::ptrace::seccomp_filter_flags(tid, filters.len()).explain(what)?;
         filters.push(FilterV1 { program: ByteBuf::from(program), flags });
+    }
+    if ours && filters.first().is_some_and(|first| first.program[..] == translation::own_filter()) {
+        filters.remove(0);
     }
     Ok(SeccompV1::Filters(filters))
 }

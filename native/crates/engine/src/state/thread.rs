@@ -5,11 +5,13 @@ use super::processor;
 use super::scheduling::{self, SchedulingV1};
 use super::seccomp::{self, SeccompV1};
 use super::signals;
+use super::translation;
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::inquiry::{Inquiry, half, word};
 use crate::procfs::Status;
 use crate::program::Program;
+use crate::rebuild::Rebuild;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use sys::ptrace::Registers;
@@ -24,6 +26,8 @@ pub struct ThreadV1 {
     pub tid: OriginalPid,
     /// `user_regs_struct` in its order, as at the stop.
     pub registers: Vec<u64>,
+    /// It waits in a call with a translated id, which is to be looked up anew.
+    pub look_up: bool,
     pub xstate: ByteBuf,
     pub signal_mask: u64,
     pub sigaltstack: SigaltstackV1,
@@ -55,13 +59,15 @@ pub struct RseqV1 {
 }
 
 /// Takes what can be read while the thread is merely stopped, then asks it for the rest.
-pub fn collect(pid: i32, inquiry: &mut Inquiry) -> Result<ThreadV1> {
+/// `filtered`: it has the filter of its capsule.
+pub fn collect(pid: i32, inquiry: &mut Inquiry, filtered: bool) -> Result<ThreadV1> {
     let thread = inquiry.thread;
     let tid = thread.tid();
     let path = format!("{pid}/task/{tid}");
     let what = || format!("Could not read the state of thread {tid}");
     let status = Status::read(&path).explain(what)?;
-    let registers = thread.registers().explain(what)?;
+    let mut registers = thread.registers().explain(what)?;
+    let look_up = translation::put_back(thread, &mut registers)?;
     let xstate = thread.xstate().explain(what)?;
     let signal_mask = thread.signal_mask().explain(what)?;
     let pending = signals::pending(thread, false)?;
@@ -70,6 +76,7 @@ pub fn collect(pid: i32, inquiry: &mut Inquiry) -> Result<ThreadV1> {
     Ok(ThreadV1 {
         tid: OriginalPid(status.innermost("NSpid")),
         registers: to_words(&registers).to_vec(),
+        look_up,
         xstate: ByteBuf::from(xstate),
         signal_mask,
         pending,
@@ -78,7 +85,7 @@ pub fn collect(pid: i32, inquiry: &mut Inquiry) -> Result<ThreadV1> {
         robust_list: sys::process::robust_list(tid).explain(what)?.0,
         rseq: rseq(tid)?,
         scheduling: scheduling::collect(tid)?,
-        seccomp: seccomp::collect(tid, &status)?,
+        seccomp: seccomp::collect(tid, &status, filtered)?,
         sigaltstack: ask_sigaltstack(inquiry)?,
         clear_child_tid: ask_pointer(inquiry, "PR_GET_TID_ADDRESS", PR_GET_TID_ADDRESS)?,
         pdeath_signal: ask_pointer(inquiry, "PR_GET_PDEATHSIG", libc::PR_GET_PDEATHSIG as u64)? as i32,
@@ -166,12 +173,15 @@ fn apply_sigaltstack(saved: &SigaltstackV1, program: &mut Program) {
 
 /// Puts registers, extended state and mask onto a thread in an event stop, where the kernel's handling of an
 /// interrupted system call is still ahead.
-pub fn apply_registers(saved: &ThreadV1, thread: &Stopped) -> Result<()> {
+pub fn apply_registers(saved: &ThreadV1, thread: &Stopped, rebuild: &Rebuild) -> Result<()> {
     let what = || format!("Could not write the registers of thread {}", thread.tid());
     let mut regs = from_words(&saved.registers).ok_or(sys::Errno::EINVAL).explain(what)?;
     if classify(&regs) == Interrupted::FromBlock {
         // The restart block belongs to the old thread: the call starts again from its arguments.
         regs = tracee::left_to_the_kernel(&regs).unwrap_or(regs);
+    }
+    if saved.look_up {
+        translation::look_up_anew(&mut regs, rebuild);
     }
     thread.set_xstate(&processor::fitted(&saved.xstate)).explain(what)?;
     thread.set_registers(&regs).explain(what)?;

@@ -33,6 +33,7 @@ impl Place {
             argv: argv.iter().map(|word| (*word).to_owned()).collect(),
             env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
             cwd: "/".into(),
+            interposition: None,
             hostname: None,
             output: Output::Log,
             attached: false,

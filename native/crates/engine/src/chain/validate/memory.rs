@@ -44,13 +44,13 @@ fn check_mapping(mapping: &MappingV1, known: &Known) -> Check {
         ensure(good, "offset", "it is no offset in a file")
     };
     match &mapping.backing {
-        BackingV1::Anonymous | BackingV1::AsyncIo => Ok(()),
+        BackingV1::Anonymous | BackingV1::Copied | BackingV1::AsyncIo => Ok(()),
         BackingV1::File { file, offset } => check_file(file, known).and_then(|()| check_offset(*offset)),
         BackingV1::Shared { object, offset } => {
             ensure(known.shared_memory.contains(object), "object", "there is none such")?;
             check_offset(*offset)
         }
-        BackingV1::SystemV { offset, .. } => check_offset(*offset),
+        BackingV1::SystemV { offset, .. } | BackingV1::IdTable { offset } => check_offset(*offset),
         BackingV1::Kernel(name) => {
             let size = known.vdso.get(name.as_str());
             ensure(size == Some(&mapping.length()), "backing", format!("{name} has another size"))

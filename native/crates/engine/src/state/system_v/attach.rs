@@ -6,6 +6,7 @@ use crate::rebuild::Rebuild;
 use crate::state::memory::{BackingV1, MappingV1};
 use std::collections::BTreeMap;
 use sys::memory::PAGE;
+use sys::system_v::Kind;
 use tracee::Stopped;
 
 const READ: u64 = 1;
@@ -26,13 +27,14 @@ pub fn attach(
     program: &mut Program,
     rebuild: &Rebuild,
 ) -> Result<()> {
-    for attachment in attachments(mappings) {
+    for mut attachment in attachments(mappings) {
         let segment = rebuild.image.system_v.segments.iter().find(|segment| segment.id == attachment.id);
         let length = segment.map_or(0, |segment| segment.size.next_multiple_of(segment.huge.max(PAGE)));
         let others =
             mappings.iter().filter(|map| attachment.parts.iter().all(|(part, _)| part.start != map.start));
         let (from, to) = (attachment.base, attachment.base.wrapping_add(length));
         let free = from < to && others.into_iter().all(|map| map.end <= from || map.start >= to);
+        attachment.id = rebuild.system_v.current(Kind::Segment, attachment.id);
         if free {
             attachment.in_place(length, program);
         } else {

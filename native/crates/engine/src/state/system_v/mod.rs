@@ -25,9 +25,10 @@ use crate::procfs::{self, Status};
 use crate::rebuild::Rebuild;
 use crate::state::memory;
 use crate::state::process::BodyV1;
+use crate::state::translation::TranslationV1;
 use reach::Reach;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use sys::system_v::Kind;
 use tracee::{Stopped, Visit, find_gadgets};
@@ -50,6 +51,32 @@ impl Collector {
     pub fn finish(self) -> SystemVV1 {
         let segments = self.segments.sources.into_iter().map(|source| source.segment).collect();
         SystemVV1 { segments, sets: self.sets, queues: self.queues }
+    }
+}
+
+/// Which objects of an IPC namespace are a chain's.
+pub enum Claim {
+    /// All of them: nobody else is in there.
+    All,
+    /// Those that its processes made or used last, as far as the kernel tells.
+    Used,
+    /// Those that its table of virtual ids names.
+    Listed(HashSet<(Kind, i32)>),
+}
+
+impl Claim {
+    /// Must every object be examined?
+    fn is_all(&self) -> bool {
+        matches!(self, Self::All)
+    }
+
+    /// Does an object belong to the chain? `used` says whether it seems to be used by it.
+    fn takes(&self, kind: Kind, id: i32, used: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Used => used,
+            Self::Listed(objects) => objects.contains(&(kind, id)),
+        }
     }
 }
 
@@ -76,7 +103,12 @@ impl Members {
 }
 
 /// Takes the objects of the chain. Everything but the contents of segments, which are copied with other pages.
-pub fn collect(tree: &FrozenTree, collector: &mut Collector) -> Result<()> {
+/// `translation` names them where their ids are translated.
+pub fn collect(
+    tree: &FrozenTree,
+    translation: Option<&TranslationV1>,
+    collector: &mut Collector,
+) -> Result<()> {
     let root = tree.processes[0].pid;
     let what = || format!("Could not list the System V objects of process {root}");
     let members = Members::of(tree);
@@ -84,25 +116,26 @@ pub fn collect(tree: &FrozenTree, collector: &mut Collector) -> Result<()> {
     let theirs = link(&root.to_string()).explain(what)?;
     let ours = link("thread-self").explain(what)?;
     if theirs == ours {
-        return collect_here(&members, false, collector);
+        let claim = translation.map_or(Claim::Used, |translation| Claim::Listed(translation.objects()));
+        return collect_here(&members, &claim, collector);
     }
     let namespace = File::open(format!("/proc/{root}/ns/ipc")).explain(what)?;
-    let exclusive = !lives_elsewhere(&theirs, tree);
+    let claim = if lives_elsewhere(&theirs, tree) { Claim::Used } else { Claim::All };
     let there = std::thread::scope(|scope| {
         let visit = || {
             sys::system_v::enter_namespace(&namespace).explain(what)?;
-            collect_here(&members, exclusive, collector)
+            collect_here(&members, &claim, collector)
         };
         scope.spawn(visit).join().expect("a visit to a namespace does not panic")
     });
     match there {
-        Err(fault) if fault.code == abi::Code::NotPermitted => through_process(tree, exclusive, collector),
+        Err(fault) if fault.code == abi::Code::NotPermitted => through_process(tree, &claim, collector),
         there => there,
     }
 }
 
 /// Has the chain's first process look, with what it may itself.
-fn through_process(tree: &FrozenTree, all: bool, collector: &mut Collector) -> Result<()> {
+fn through_process(tree: &FrozenTree, claim: &Claim, collector: &mut Collector) -> Result<()> {
     let process = &tree.processes[0];
     let what = || format!("Could not list the System V objects of process {}", process.pid);
     let leader = process.leader();
@@ -115,7 +148,7 @@ fn through_process(tree: &FrozenTree, all: bool, collector: &mut Collector) -> R
     let members = Members::of(tree).as_they_know_them();
     let mut visit = Visit::enter(leader, process.threads.len(), gadgets, stack).explain(what)?;
     let mut inquiry = Inquiry { visit: &mut visit, thread: leader, index: 0 };
-    let found = collect_by(&mut Reach::Through(&mut inquiry), &members, all, collector);
+    let found = collect_by(&mut Reach::Through(&mut inquiry), &members, claim, collector);
     let left = visit.leave().explain(|| format!("Could not leave process {} as it was", process.pid));
     found.and(left)
 }
@@ -135,15 +168,15 @@ fn lives_elsewhere(namespace: &std::path::Path, tree: &FrozenTree) -> bool {
     procfs::numbers_in("/proc").unwrap_or_default().iter().any(stranger)
 }
 
-/// Takes objects of the calling thread's IPC namespace; all of them, when it is the chain's own.
-fn collect_here(members: &Members, all: bool, collector: &mut Collector) -> Result<()> {
-    collect_by(&mut Reach::Here, members, all, collector)
+/// Takes objects of the calling thread's IPC namespace.
+fn collect_here(members: &Members, claim: &Claim, collector: &mut Collector) -> Result<()> {
+    collect_by(&mut Reach::Here, members, claim, collector)
 }
 
-fn collect_by(reach: &mut Reach, members: &Members, all: bool, collector: &mut Collector) -> Result<()> {
-    segments::collect(reach, members, all, &mut collector.segments)?;
-    collector.sets = semaphores::collect(reach, members, all)?;
-    collector.queues = queues::collect(reach, members, all)?;
+fn collect_by(reach: &mut Reach, members: &Members, claim: &Claim, collector: &mut Collector) -> Result<()> {
+    segments::collect(reach, members, claim, &mut collector.segments)?;
+    collector.sets = semaphores::collect(reach, members, claim)?;
+    collector.queues = queues::collect(reach, members, claim)?;
     Ok(())
 }
 
@@ -151,9 +184,21 @@ fn collect_by(reach: &mut Reach, members: &Members, all: bool, collector: &mut C
 #[derive(Default)]
 pub struct Made {
     objects: Vec<(Kind, i32)>,
+    /// Objects whose ids are translated, by their saved id: the kernel's id and key of today.
+    translated: HashMap<(Kind, i32), (i32, i32)>,
 }
 
 impl Made {
+    /// The kernel's id and key of an object whose id is translated; none when it was not made.
+    pub fn translated(&self, kind: Kind, saved: i32) -> Option<(i32, i32)> {
+        self.translated.get(&(kind, saved)).copied()
+    }
+
+    /// What the kernel calls an object today.
+    fn current(&self, kind: Kind, saved: i32) -> i32 {
+        self.translated(kind, saved).map_or(saved, |(id, _)| id)
+    }
+
     pub fn keep(&mut self) {
         self.objects.clear();
     }

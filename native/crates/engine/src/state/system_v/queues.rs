@@ -2,7 +2,7 @@
 
 use super::reach::Reach;
 use super::status::{self, PermissionsV1, Wanted, signed};
-use super::{Members, actor};
+use super::{Claim, Members, actor};
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::inquiry::word;
@@ -36,16 +36,16 @@ pub struct MessageV1 {
 const LARGEST: usize = 512 << 10;
 const CAPACITY_AT: usize = 88;
 
-pub fn collect(reach: &mut Reach, members: &Members, all: bool) -> Result<Vec<QueueV1>> {
+pub fn collect(reach: &mut Reach, members: &Members, claim: &Claim) -> Result<Vec<QueueV1>> {
     let mut queues = Vec::new();
     for id in reach.listed("msg")? {
         let status = match reach.status(Kind::Queue, id)? {
-            Err(_) if !all => continue,
+            Err(_) if !claim.is_all() => continue,
             status => status.explain(|| format!("Could not examine message queue {id}"))?,
         };
         let last_sender = members.original(signed(&status, 96));
         let last_receiver = members.original(signed(&status, 100));
-        if all || last_sender.is_some() || last_receiver.is_some() {
+        if claim.takes(Kind::Queue, id, last_sender.is_some() || last_receiver.is_some()) {
             queues.push(QueueV1 {
                 id,
                 permissions: PermissionsV1::parse(&status),
@@ -85,9 +85,10 @@ pub fn apply(saved: &QueueV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Resul
         }
         drain(saved.id, nursery, rebuild)?;
     }
+    let id = rebuild.system_v.current(Kind::Queue, saved.id);
     let capacity = saved.capacity.to_le_bytes();
     let open = PermissionsV1 { mode: 0o600, ..saved.permissions.clone() };
-    status::set(Kind::Queue, saved.id, &open, &root, &mut program, |bytes| {
+    status::set(Kind::Queue, id, &open, &root, &mut program, |bytes| {
         bytes[CAPACITY_AT..CAPACITY_AT + 8].copy_from_slice(&capacity);
     })?;
     if saved.last_receiver.is_some() || (saved.last_sender.is_some() && saved.messages.is_empty()) {
@@ -148,7 +149,7 @@ fn add_receive(id: i32, program: &mut Program) {
 fn receive(saved: &QueueV1, nursery: &Nursery, rebuild: &Rebuild) -> Result<()> {
     let bench = nursery.hole.bench();
     let mut program = Program::new(&bench);
-    add_receive(saved.id, &mut program);
+    add_receive(rebuild.system_v.current(Kind::Queue, saved.id), &mut program);
     program.run(&actor(saved.last_receiver, rebuild)).map(drop)
 }
 
@@ -156,7 +157,8 @@ fn send(saved: &QueueV1, message: &MessageV1, nursery: &Nursery, rebuild: &Rebui
     let bench = nursery.hole.bench();
     let mut program = Program::new(&bench);
     let at = program.data(&[&message.kind.to_le_bytes()[..], &message.text].concat());
-    let args = [saved.id as u64, at, message.text.len() as u64, libc::IPC_NOWAIT as u64];
+    let id = rebuild.system_v.current(Kind::Queue, saved.id);
+    let args = [id as u64, at, message.text.len() as u64, libc::IPC_NOWAIT as u64];
     program.call("msgsnd", libc::SYS_msgsnd, &args);
     program.run(&actor(saved.last_sender, rebuild)).map(drop)
 }
@@ -165,5 +167,6 @@ pub fn settle(saved: &QueueV1, nursery: &Nursery, rebuild: &Rebuild) -> Result<(
     let bench = nursery.hole.bench();
     let mut program = Program::new(&bench);
     let root = actor(None, rebuild);
-    status::set(Kind::Queue, saved.id, &saved.permissions, &root, &mut program, |_| {})
+    let id = rebuild.system_v.current(Kind::Queue, saved.id);
+    status::set(Kind::Queue, id, &saved.permissions, &root, &mut program, |_| {})
 }

@@ -2,7 +2,7 @@
 
 use super::reach::Reach;
 use super::status::{self, PermissionsV1, Wanted, signed};
-use super::{Members, actor};
+use super::{Claim, Members, actor};
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::inquiry::word;
@@ -86,15 +86,15 @@ pub fn is_segment(map: &Mapping) -> bool {
     map.device.0 == 0 && key.is_some_and(|key| key.len() == 8 && key.iter().all(u8::is_ascii_hexdigit))
 }
 
-pub fn collect(reach: &mut Reach, members: &Members, all: bool, collector: &mut Collector) -> Result<()> {
+pub fn collect(reach: &mut Reach, members: &Members, claim: &Claim, collector: &mut Collector) -> Result<()> {
     for id in reach.listed("shm")? {
         let attached = collector.attached.remove(&id);
         let status = match reach.status(Kind::Segment, id)? {
-            Err(_) if attached.is_none() && !all => continue,
+            Err(_) if attached.is_none() && !claim.is_all() => continue,
             status => status.explain(|| format!("Could not examine shared memory segment {id}"))?,
         };
         let creator = members.original(signed(&status, 80));
-        if all || attached.is_some() || creator.is_some() {
+        if attached.is_some() || claim.takes(Kind::Segment, id, creator.is_some()) {
             collector.sources.push(source(id, &status, creator, attached, matches!(reach, Reach::Here))?);
         }
     }
@@ -181,8 +181,9 @@ pub fn apply(saved: &SegmentV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Res
         flags: if saved.huge == 0 { 0 } else { SHM_HUGETLB | huge },
     };
     let existed = wanted.make(&actor, &bench, rebuild)?;
+    let id = rebuild.system_v.current(Kind::Segment, saved.id);
     let mut program = Program::new(&bench);
-    program.call("shmat", libc::SYS_shmat, &[saved.id as u64, 0, 0]);
+    program.call("shmat", libc::SYS_shmat, &[id as u64, 0, 0]);
     let address = program.run(&actor)?[0] as u64;
     if existed {
         const MADV_REMOVE: u64 = 9;
@@ -206,14 +207,15 @@ pub fn apply(saved: &SegmentV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Res
 pub fn settle(saved: &SegmentV1, nursery: &Nursery, rebuild: &Rebuild) -> Result<()> {
     let bench = nursery.hole.bench();
     let actor = actor(saved.creator, rebuild);
+    let id = rebuild.system_v.current(Kind::Segment, saved.id);
     let mut program = Program::new(&bench);
     if saved.locked {
-        status::control(&mut program, Kind::Segment, saved.id, SHM_LOCK, 0, false);
+        status::control(&mut program, Kind::Segment, id, SHM_LOCK, 0, false);
         program.run(&actor)?;
     }
-    status::set(Kind::Segment, saved.id, &saved.permissions, &actor, &mut program, |_| {})?;
+    status::set(Kind::Segment, id, &saved.permissions, &actor, &mut program, |_| {})?;
     if saved.removed {
-        status::control(&mut program, Kind::Segment, saved.id, libc::IPC_RMID, 0, false);
+        status::control(&mut program, Kind::Segment, id, libc::IPC_RMID, 0, false);
         program.run(&actor)?;
     }
     Ok(())

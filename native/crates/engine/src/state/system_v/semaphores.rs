@@ -2,7 +2,7 @@
 
 use super::reach::Reach;
 use super::status::{self, PermissionsV1, Wanted};
-use super::{Members, actor};
+use super::{Claim, Members, actor};
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::inquiry::word;
@@ -30,12 +30,12 @@ pub struct SemaphoreV1 {
     pub last: Option<OriginalPid>,
 }
 
-pub fn collect(reach: &mut Reach, members: &Members, all: bool) -> Result<Vec<SemaphoreSetV1>> {
+pub fn collect(reach: &mut Reach, members: &Members, claim: &Claim) -> Result<Vec<SemaphoreSetV1>> {
     let mut sets = Vec::new();
     for id in reach.listed("sem")? {
         match collect_one(reach, id, members) {
-            Err(_) if !all => {}
-            set => sets.extend(set?.filter(|set| all || is_ours(set))),
+            Err(_) if !claim.is_all() => {}
+            set => sets.extend(set?.filter(|set| claim.takes(Kind::Set, id, is_ours(set)))),
         }
     }
     Ok(sets)
@@ -81,10 +81,11 @@ fn set_values(saved: &SemaphoreSetV1, all: bool, nursery: &Nursery, rebuild: &Re
         }
     }
     let bench = nursery.hole.bench();
+    let id = rebuild.system_v.current(Kind::Set, saved.id);
     for (last, values) in by_actor {
         let mut program = Program::new(&bench);
         for (index, value) in values {
-            program.call("semctl", libc::SYS_semctl, &[saved.id as u64, index, SETVAL, value]);
+            program.call("semctl", libc::SYS_semctl, &[id as u64, index, SETVAL, value]);
         }
         program.run(&actor(last, rebuild))?;
     }
@@ -94,6 +95,7 @@ fn set_values(saved: &SemaphoreSetV1, all: bool, nursery: &Nursery, rebuild: &Re
 pub fn settle(saved: &SemaphoreSetV1, nursery: &Nursery, rebuild: &Rebuild) -> Result<()> {
     let bench = nursery.hole.bench();
     let mut program = Program::new(&bench);
+    let id = rebuild.system_v.current(Kind::Set, saved.id);
     if saved.operated
         && let Some(first) = saved.semaphores.first()
     {
@@ -101,8 +103,8 @@ pub fn settle(saved: &SemaphoreSetV1, nursery: &Nursery, rebuild: &Rebuild) -> R
         let (up, down) = if first.value > 0 { (-1i16, 1i16) } else { (1, -1) };
         let operation = |change: i16| [0u16.to_le_bytes(), change.to_le_bytes(), 0u16.to_le_bytes()].concat();
         let at = program.data(&[operation(up), operation(down)].concat());
-        program.call("semop", libc::SYS_semop, &[saved.id as u64, at, 2]);
+        program.call("semop", libc::SYS_semop, &[id as u64, at, 2]);
         program.run(&actor(first.last, rebuild))?;
     }
-    status::set(Kind::Set, saved.id, &saved.permissions, &actor(None, rebuild), &mut program, |_| {})
+    status::set(Kind::Set, id, &saved.permissions, &actor(None, rebuild), &mut program, |_| {})
 }

@@ -84,30 +84,56 @@ impl Wanted<'_> {
     /// Makes the object under its id, in the process `actor`. True when it was there already.
     pub fn make(&self, actor: &Stopped, bench: &Bench, rebuild: &mut Rebuild) -> Result<bool> {
         let mut program = Program::new(bench);
+        let translation = rebuild.image.translation.as_ref();
+        if translation.is_some_and(|translation| translation.names(self.kind, self.id)) {
+            return self.make_anew(actor, &mut program, rebuild).map(|()| false);
+        }
         if self.exists(actor, &mut program)? {
             return Ok(true);
         }
         self.choose_id(actor, &mut program)?;
-        let flags = (libc::IPC_CREAT | libc::IPC_EXCL | 0o600 | self.flags) as u64;
-        let key = self.permissions.key as u64;
-        match self.kind {
-            Kind::Segment => program.attempt("shmget", libc::SYS_shmget, &[key, self.size, flags]),
-            Kind::Set => program.attempt("semget", libc::SYS_semget, &[key, self.size, flags]),
-            Kind::Queue => program.attempt("msgget", libc::SYS_msgget, &[key, flags]),
-        };
-        let result = program.run(actor)?[0];
-        let id = sys::Errno::from_raw(result).map_err(|errno| match errno {
+        let id = self.get(self.permissions.key, actor, &mut program)?.map_err(|errno| match errno {
             sys::Errno::EEXIST => self
                 .fault()
                 .because(format!("another one with key {:#x} exists", self.permissions.key))
                 .hint("Remove that one (ipcrm), or restore into an IPC namespace of its own"),
             errno => self.fault().because(errno),
-        })? as i32;
+        })?;
         remember(&mut rebuild.system_v, actor, self.kind, id);
         if id == self.id {
             return Ok(false);
         }
         Err(self.fault().because(format!("the kernel gave it the id {id}")))
+    }
+
+    /// Makes an object whose id is translated: any id will do, and a key that nobody has.
+    fn make_anew(&self, actor: &Stopped, program: &mut Program, rebuild: &mut Rebuild) -> Result<()> {
+        const ATTEMPTS: usize = 64;
+        for _ in 0..ATTEMPTS {
+            let key = random_key()?;
+            match self.get(key, actor, program)? {
+                Ok(id) => {
+                    remember(&mut rebuild.system_v, actor, self.kind, id);
+                    rebuild.system_v.translated.insert((self.kind, self.id), (id, key));
+                    return Ok(());
+                }
+                Err(sys::Errno::EEXIST) => {}
+                Err(errno) => return Err(self.fault().because(errno)),
+            }
+        }
+        Err(self.fault().because("no free key was found"))
+    }
+
+    /// Asks the kernel for a new object. Returns its id.
+    fn get(&self, key: i32, actor: &Stopped, program: &mut Program) -> Result<sys::Result<i32>> {
+        let flags = (libc::IPC_CREAT | libc::IPC_EXCL | 0o600 | self.flags) as u64;
+        let key = key as u64;
+        match self.kind {
+            Kind::Segment => program.attempt("shmget", libc::SYS_shmget, &[key, self.size, flags]),
+            Kind::Set => program.attempt("semget", libc::SYS_semget, &[key, self.size, flags]),
+            Kind::Queue => program.attempt("msgget", libc::SYS_msgget, &[key, flags]),
+        };
+        Ok(sys::Errno::from_raw(program.run(actor)?[0]).map(|id| id as i32))
     }
 
     fn exists(&self, actor: &Stopped, program: &mut Program) -> Result<bool> {
@@ -140,6 +166,15 @@ impl Wanted<'_> {
         program.call("close", libc::SYS_close, &[fd]);
         sys::Errno::from_raw(program.run(actor)?[0]).map_err(what).map(drop)
     }
+}
+
+/// Any key but IPC_PRIVATE.
+fn random_key() -> Result<i32> {
+    let what = || "Could not choose a key".to_owned();
+    let mut random = std::fs::File::open("/dev/urandom").explain(what)?;
+    let mut bytes = [0; 4];
+    std::io::Read::read_exact(&mut random, &mut bytes).explain(what)?;
+    Ok(i32::from_le_bytes(bytes) | 1)
 }
 
 /// Objects of our own IPC namespace outlast a failed restore, so they are remembered; others go with their namespace.

@@ -1,0 +1,146 @@
+//! Virtual System V ids of this application: the table, where programs find it, and who asks about calls.
+
+use crate::injection::Injector;
+use crate::link::{at, at_io};
+use crate::{embedded, sweep};
+use abi::interposition;
+use abi::wire::{self, Failure, Step};
+use ids::Table;
+use std::ffi::CString;
+use std::fs::{self, File, Permissions};
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+use sys::namespaces;
+use sys::poll::{Interest, poll};
+use sys::seccomp::{Instruction, Listener};
+use sys::shared_words::{SharedWords, Waiting};
+
+pub struct Translation {
+    table: SharedWords,
+    file: File,
+    injector: Injector,
+    listeners: Vec<Listener>,
+    /// The client that keeps everybody from making and removing ids.
+    holder: Option<u64>,
+    order: wire::Translation,
+}
+
+impl Translation {
+    /// Covers the folder with files of this capsule alone and makes an empty table there.
+    pub fn build(order: wire::Translation) -> Result<Self, Failure> {
+        if embedded::CORE.is_empty() || embedded::PRELOAD.is_empty() {
+            return Err(Failure { step: Step::Translation, errno: 0 });
+        }
+        let folder = Path::new(&order.folder);
+        let target = CString::new(order.folder.as_str())
+            .map_err(|_| Failure { step: Step::Understand, errno: sys::Errno::EINVAL.0 })?;
+        namespaces::mount_private_files(&target).map_err(at(Step::Translation))?;
+        let fail = || at_io(Step::Translation);
+        put(&folder.join(ids::file::CORE), embedded::CORE, 0o444).map_err(fail())?;
+        put(&folder.join(ids::file::LIBRARY), embedded::PRELOAD, 0o555).map_err(fail())?;
+        let file = put(&folder.join(ids::file::TABLE), &[], 0o666).map_err(fail())?;
+        file.set_len(ids::BYTES as u64).map_err(fail())?;
+        let table = SharedWords::of_file(&file, ids::WORDS).map_err(at(Step::Translation))?;
+        let unfit = |_| Failure { step: Step::Translation, errno: 0 };
+        Table::format(&table).map_err(unfit)?;
+        let injector = Injector::new(embedded::CORE).ok_or(Failure { step: Step::Translation, errno: 0 })?;
+        Ok(Self { table, file, injector, listeners: Vec::new(), holder: None, order })
+    }
+
+    /// The table's file, for the engine and for whoever sweeps up.
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    pub fn words(&self) -> &[AtomicU32] {
+        &self.table
+    }
+
+    /// Lets new programs load the library, before what they load anyway.
+    pub fn adapt(&self, env: &mut Vec<String>) {
+        const NAME: &str = "LD_PRELOAD=";
+        if !self.order.library {
+            return;
+        }
+        let library = format!("{}/{}", self.order.folder, ids::file::LIBRARY);
+        match env.iter_mut().find(|pair| pair.starts_with(NAME)) {
+            Some(pair) if pair.contains(&library) => {}
+            Some(pair) => *pair = format!("{NAME}{library}:{}", &pair[NAME.len()..]),
+            None => env.push(format!("{NAME}{library}")),
+        }
+    }
+
+    /// Are calls sent to the helper that do not come from the core?
+    pub fn asks(&self) -> bool {
+        self.order.kernel
+    }
+
+    pub fn listen(&mut self, listener: OwnedFd) {
+        self.listeners.push(listener.into());
+    }
+
+    /// Ends waited for: none while somebody holds the table.
+    pub fn listeners(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let served = if self.holder.is_none() { self.listeners.as_slice() } else { &[] };
+        served.iter().map(AsFd::as_fd)
+    }
+
+    /// Answers one question at every listener that has one, and lets go of those that nobody can ask any more.
+    pub fn answer(&mut self) {
+        let mut kept = Vec::with_capacity(self.listeners.len());
+        for listener in std::mem::take(&mut self.listeners) {
+            let is = |interest| {
+                poll(&[(listener.as_fd(), interest)], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
+            };
+            if is(Interest::Closed) {
+                continue;
+            }
+            if is(Interest::Readable)
+                && let Ok(question) = listener.receive()
+            {
+                self.injector.answer(&listener, question, self.file.as_fd());
+            }
+            kept.push(listener);
+        }
+        self.listeners = kept;
+    }
+
+    /// From here on nobody makes or removes ids. False when another client holds the table already.
+    pub fn hold(&mut self, client: u64) -> bool {
+        if self.holder.is_some() {
+            return self.holder == Some(client);
+        }
+        let Ok(table) = Table::open(&self.table) else { return false };
+        table.lock(&Waiting, ids::HELPER, sweep::judge).keep();
+        self.holder = Some(client);
+        true
+    }
+
+    pub fn release(&mut self, client: u64) {
+        if self.holder == Some(client) {
+            self.holder = None;
+            if let Ok(table) = Table::open(&self.table) {
+                drop(table.held(&Waiting, ids::HELPER));
+            }
+        }
+    }
+}
+
+/// The filter that new programs get. Its order is the kernel's.
+pub fn filter() -> Vec<Instruction> {
+    let core = ids::CORE..ids::CORE + ids::CORE_BYTES;
+    let instruction = |(code, if_true, if_false, value)| Instruction { code, if_true, if_false, value };
+    interposition::filter(core).into_iter().map(instruction).collect()
+}
+
+/// Makes a file that everybody may use as `mode` says, whatever the caller's umask.
+fn put(path: &Path, content: &[u8], mode: u32) -> std::io::Result<File> {
+    let mut file = File::options().read(true).write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    Ok(file)
+}
