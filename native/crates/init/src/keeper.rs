@@ -48,6 +48,7 @@ enum Source {
     Client(u64),
     Console,
     Question,
+    Listing,
 }
 
 impl Keeper {
@@ -116,6 +117,7 @@ impl Keeper {
                     Source::Client(id) => self.listen_to(id),
                     Source::Console => self.log_output(),
                     Source::Question => asked = true,
+                    Source::Listing => self.translation.iter_mut().for_each(Translation::list),
                 }
             }
             if let (true, Some(translation)) = (asked, &mut self.translation) {
@@ -154,6 +156,8 @@ impl Keeper {
         sources.extend(self.unattended_console().map(|fd| (Source::Console, fd)));
         let listeners = self.translation.iter().flat_map(Translation::listeners);
         sources.extend(listeners.map(|fd| (Source::Question, fd)));
+        let listings = self.translation.as_ref().and_then(Translation::listing_requests);
+        sources.extend(listings.map(|fd| (Source::Listing, fd)));
         let entries: Vec<_> = sources.iter().map(|(_, fd)| (*fd, Interest::Readable)).collect();
         let Ok(ready) = poll(&entries, None) else {
             // The kernel has no memory for the list just now. Ending would end the application as well.

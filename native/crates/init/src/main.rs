@@ -16,6 +16,7 @@ mod injection;
 mod keeper;
 mod launch;
 mod link;
+mod listings;
 mod program;
 mod requests;
 mod stacks;

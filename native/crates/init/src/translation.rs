@@ -2,15 +2,14 @@
 
 use crate::injection::Injector;
 use crate::link::{at, at_io};
+use crate::listings::{Listings, put};
 use crate::{embedded, sweep};
 use abi::interposition;
 use abi::wire::{self, Failure, Step};
 use ids::Table;
 use std::ffi::CString;
-use std::fs::{self, File, Permissions};
-use std::io::Write;
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -23,6 +22,7 @@ pub struct Translation {
     table: SharedWords,
     file: File,
     injector: Injector,
+    listings: Listings,
     listeners: Vec<Listener>,
     /// The client that keeps everybody from making and removing ids.
     holder: Option<u64>,
@@ -48,7 +48,8 @@ impl Translation {
         let unfit = |_| Failure { step: Step::Translation, errno: 0 };
         Table::format(&table).map_err(unfit)?;
         let injector = Injector::new(embedded::CORE).ok_or(Failure { step: Step::Translation, errno: 0 })?;
-        Ok(Self { table, file, injector, listeners: Vec::new(), holder: None, order })
+        let listings = Listings::cover(folder).map_err(at_io(Step::Translation))?;
+        Ok(Self { table, file, injector, listings, listeners: Vec::new(), holder: None, order })
     }
 
     /// The table's file, for the engine and for whoever sweeps up.
@@ -87,6 +88,18 @@ impl Translation {
     pub fn listeners(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let served = if self.holder.is_none() { self.listeners.as_slice() } else { &[] };
         served.iter().map(AsFd::as_fd)
+    }
+
+    /// Where somebody waits to open a listing, if anybody can.
+    pub fn listing_requests(&self) -> Option<BorrowedFd<'_>> {
+        self.listings.requests()
+    }
+
+    /// Shows those who wait what they wait for.
+    pub fn list(&mut self) {
+        if let Ok(table) = Table::open(&self.table) {
+            self.listings.show(&table);
+        }
     }
 
     /// Answers one question at every listener that has one, and lets go of those that nobody can ask any more.
@@ -135,12 +148,4 @@ pub fn filter() -> Vec<Instruction> {
     let core = ids::CORE..ids::CORE + ids::CORE_BYTES;
     let instruction = |(code, if_true, if_false, value)| Instruction { code, if_true, if_false, value };
     interposition::filter(core).into_iter().map(instruction).collect()
-}
-
-/// Makes a file that everybody may use as `mode` says, whatever the caller's umask.
-fn put(path: &Path, content: &[u8], mode: u32) -> std::io::Result<File> {
-    let mut file = File::options().read(true).write(true).create_new(true).open(path)?;
-    file.write_all(content)?;
-    fs::set_permissions(path, Permissions::from_mode(mode))?;
-    Ok(file)
 }

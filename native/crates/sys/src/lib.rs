@@ -7,6 +7,7 @@ pub mod cgroups;
 mod errno;
 pub mod events;
 pub mod extents;
+pub mod fanotify;
 pub mod files;
 pub mod folder;
 pub mod lifecycle;

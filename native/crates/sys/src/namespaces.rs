@@ -63,6 +63,13 @@ pub fn mount_private_files(at: &CStr) -> Result<()> {
     Errno::check(done.into()).map(drop)
 }
 
+/// Shows the file `file` in the place of the file `over`, in this mount namespace.
+pub fn cover_file(file: &CStr, over: &CStr) -> Result<()> {
+    // SAFETY: both paths are NUL-terminated; a bind mount takes no type and no data.
+    let done = unsafe { libc::mount(file.as_ptr(), over.as_ptr(), ptr::null(), libc::MS_BIND, ptr::null()) };
+    Errno::check(done.into()).map(drop)
+}
+
 /// Sets the host name of the caller's UTS namespace (at most 64 bytes, sethostname(2)).
 pub fn set_hostname(name: &str) -> Result<()> {
     // SAFETY: the pointer and the length describe `name`.
