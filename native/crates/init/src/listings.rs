@@ -13,9 +13,6 @@ use std::path::Path;
 use sys::fanotify::OpenRequests;
 use sys::namespaces;
 
-/// Width of the first two columns, key and id, with the space between.
-const COLUMNS: usize = 21;
-
 struct Listing {
     class: Class,
     /// The kernel's file, of the namespace that the objects are in.
@@ -85,12 +82,20 @@ fn own(text: &str, translate: impl Fn(i32) -> Option<(i32, i32)>) -> String {
     let mut lines = text.lines();
     let mut shown = lines.next().map(|head| format!("{head}\n")).unwrap_or_default();
     for line in lines {
-        let id = line.split_ascii_whitespace().nth(1).and_then(|id| id.parse().ok());
-        if let (Some((key, id)), Some(rest)) = (id.and_then(&translate), line.get(COLUMNS..)) {
+        let Some((id, rest)) = split(line) else { continue };
+        if let Some((key, id)) = translate(id) {
             shown.push_str(&format!("{key:>10} {id:>10}{rest}\n"));
         }
     }
     shown
+}
+
+/// The id in the second column, and what stands behind it. A key of eleven characters moves all columns.
+fn split(line: &str) -> Option<(i32, &str)> {
+    let (_key, behind) = line.trim_start().split_once(' ')?;
+    let behind = behind.trim_start();
+    let end = behind.find(' ')?;
+    Some((behind[..end].parse().ok()?, &behind[end..]))
 }
 
 fn head(kernel: &mut File) -> io::Result<String> {
@@ -119,7 +124,7 @@ mod tests {
     #[test]
     fn only_own_objects_are_shown_under_their_own_names() {
         let text = "       key      semid perms      nsems\n\
-                    -559038737          3   600          2\n\
+                    -1559038737          3   600          2\n\
                     \x20        7         12   600          1\n";
         let shown = own(text, |id| (id == 3).then_some((0x1234, 1_048_577)));
         assert_eq!(shown, "       key      semid perms      nsems\n      4660    1048577   600          2\n");

@@ -118,6 +118,8 @@ fn collect_live(
         let range = [start, end - start];
         visit.call(leader, 0, libc::SYS_munmap as u64, &range).explain(what)?;
     }
+    // Its registers are read next, and must be its own.
+    visit.finish_thread().explain(what)?;
     let answers = collect_by_asking(process, status, &maps, &mut visit, collection)
         .and_then(|answers| copy_memory(process, status, answers, &mut visit, collection));
     let left = visit.leave().explain(|| format!("Could not leave process {pid} as it was"));
