@@ -85,7 +85,7 @@ pub fn bytes(filter: &[Instruction]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const CORE: Range<u64> = 0x6a74_0000_0000..0x6a74_0001_0000;
+    const CORE: Range<u64> = 0x6a78_0000_0000..0x6a78_0001_0000;
 
     /// What the kernel's interpreter does with the few instructions that are used.
     fn run(filter: &[Instruction], nr: u32, arch: u32, pointer: u64) -> Instruction {

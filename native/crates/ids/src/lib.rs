@@ -37,13 +37,13 @@ pub use row::{ROW_BYTES, Row, State};
 pub use table::{Broken, Counts, Table, VERSION};
 
 /// Where the core (the code that translates) is mapped in every process: read and execute, at most [`CORE_BYTES`].
-pub const CORE: u64 = 0x6a74_0000_0000;
+pub const CORE: u64 = 0x6a78_0000_0000;
 /// The most that the core takes, in bytes. A call made from within is the core's own.
 pub const CORE_BYTES: u64 = 0x1_0000;
 /// Where the stacks lie on which the core runs when the helper sends a thread there.
-pub const STACKS: u64 = 0x6a74_4000_0000;
+pub const STACKS: u64 = 0x6a78_4000_0000;
 /// Where the table is mapped in every process: read, write, shared.
-pub const TABLE: u64 = 0x6a75_0000_0000;
+pub const TABLE: u64 = 0x6a79_0000_0000;
 /// Rows of one class.
 pub const CAPACITY: u32 = 1 << 20;
 /// The owner that a lock names while the capsule's helper holds it.

@@ -1,5 +1,4 @@
 //! What the helper gives to an application with virtual System V ids (see build.rs).
-#![allow(dead_code)] // until the capsule hands them out
 
 /// The core: the bytes that lie at `ids::CORE`. Empty in a helper that was built without `STASIS_CORE`.
 pub static CORE: &[u8] = include!(concat!(env!("OUT_DIR"), "/core.rs"));
