@@ -56,7 +56,7 @@ const ALL: readonly Mode[] = [
 ];
 
 /** The modes that are tested: add a name of `ALL` to switch one on. */
-const TESTED: readonly string[] = ["namespace"];
+const TESTED: readonly string[] = ["namespace", "translate, library", "translate, kernel", "translate, auto"];
 
 export const MODES: readonly Mode[] = ALL.filter(({ name }) => TESTED.includes(name));
 

@@ -2,14 +2,22 @@
 
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
+use crate::procfs::Status;
 use crate::program::Program;
 use crate::state::process::{BodyV1, ProcessV1};
 use crate::state::terminals::rebuilding::Control;
 use abi::{Code, Fault};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use sys::Errno;
 use sys::ptrace::{self, Wait};
 use tracee::{Bench, Call, Stopped};
+
+/// Where ids are sought for processes that only serve the growth of others: below the smallest limit that
+/// /proc/sys/kernel/pid_max usually has.
+const FIRST_SPARE: i32 = 2;
+const LAST_SPARE: i32 = 32_768;
+/// How many of them may be taken by others.
+const SPARE_ATTEMPTS: usize = 1024;
 
 /// Makes a blank, stopped process that takes an id: a child of whoever is to adopt roots.
 pub type Spawn<'a> = dyn FnMut(OriginalPid) -> Result<i32> + 'a;
@@ -131,16 +139,22 @@ impl<'a> Family<'a> {
         self.grow_below(stray)
     }
 
-    /// The process that bears a stray, and its own parent if that is one of ours. It is a fork of the session's leader or,
-    /// where that has ended, a new leader under the same id.
+    /// A process that is in a session already: its leader, or an orphan whose leader has ended and cannot come again.
+    fn member_of(&self, sid: OriginalPid) -> Option<OriginalPid> {
+        let grown = |process: &&ProcessV1| process.sid == sid && self.pids.contains_key(&process.pid);
+        let orphan = || self.processes.iter().find(grown).map(|process| process.pid);
+        if self.is_known_session(sid) { self.pids.contains_key(&sid).then_some(sid) } else { orphan() }
+    }
+
+    /// The process that bears a stray, and its own parent if that is one of ours. It is a fork of somebody in the session
+    /// or, where nobody is, a new leader under the same id.
     fn midwife(
         &mut self,
         stray: &ProcessV1,
         adopter: Option<&ProcessV1>,
     ) -> Result<(Option<OriginalPid>, i32)> {
-        if self.pids.contains_key(&stray.sid) {
-            let leader = self.stopped(stray.sid);
-            return Ok((Some(stray.sid), self.clone(&leader, 0, libc::SIGCHLD, OriginalPid(0))?));
+        if let Some(member) = self.member_of(stray.sid) {
+            return Ok((Some(member), self.clone_spare(&self.stopped(member))?));
         }
         let current = match adopter {
             Some(adopter) => self.clone(&self.stopped(adopter.pid), 0, libc::SIGCHLD, stray.sid)?,
@@ -153,12 +167,41 @@ impl<'a> Family<'a> {
         Ok((adopter.map(|adopter| adopter.pid), current))
     }
 
+    /// A child under an id that nobody of the chain has now or will have.
+    fn clone_spare(&self, parent: &Stopped) -> Result<i32> {
+        let used = self.used_ids();
+        let mut last = None;
+        for id in (FIRST_SPARE..LAST_SPARE).rev().filter(|id| !used.contains(id)).take(SPARE_ATTEMPTS) {
+            match self.bench.clone3(parent, 0, libc::SIGCHLD as u64, Some(id)) {
+                Err(error) if error.errno() == Some(Errno::EEXIST) => last = Some(error),
+                made => return made.map_err(|error| pid_taken(OriginalPid(id), &error)),
+            }
+        }
+        let fault = Fault::new(Code::RestoreFailed, "Could not find a process id for a helper of the restore");
+        Err(last.into_iter().fold(fault, |fault, error| fault.because(error)))
+    }
+
+    /// Every id that a process, thread, group or session of the chain has.
+    fn used_ids(&self) -> HashSet<i32> {
+        let of = |process: &ProcessV1| {
+            let threads = match &process.body {
+                BodyV1::Live(live) => live.threads.iter().map(|thread| thread.tid.0).collect(),
+                BodyV1::Zombie { .. } => Vec::new(),
+            };
+            [process.pid.0, process.pgid.0, process.sid.0].into_iter().chain(threads)
+        };
+        self.processes.iter().flat_map(of).collect()
+    }
+
     /// Ends a process that only served the growth of others, and lets its parent forget it.
     fn dismiss(&self, temporary: &Stopped, parent: Option<OriginalPid>) -> Result<()> {
+        // Before it ends: as its parent knows it, which may be in another PID namespace than this command.
+        let what = || format!("Could not examine process {}", temporary.tid());
+        let known = Status::read(&temporary.tid().to_string()).explain(what)?.innermost("NSpid");
         end(temporary, &self.bench, 0)?;
         if let Some(parent) = parent {
             const WALL: u64 = libc::__WALL as u64;
-            self.run(parent, "wait4", libc::SYS_wait4, &[temporary.tid() as u64, 0, WALL, 0])?;
+            self.run(parent, "wait4", libc::SYS_wait4, &[known as u64, 0, WALL, 0])?;
         }
         Ok(())
     }
@@ -183,6 +226,12 @@ impl<'a> Family<'a> {
             }
         }
         for (group, members) in orphaned {
+            if self.was_born_into(group, &members) {
+                for member in members {
+                    self.run(member, "setpgid", libc::SYS_setpgid, &[0, group.0 as u64])?;
+                }
+                continue;
+            }
             let leader = Stopped::assume(self.clone(&self.stopped(members[0]), 0, libc::SIGCHLD, group)?);
             self.bench
                 .call(&leader, "setpgid", libc::SYS_setpgid, &[0, 0])
@@ -193,6 +242,12 @@ impl<'a> Family<'a> {
             self.dismiss(&leader, Some(members[0]))?;
         }
         Ok(())
+    }
+
+    /// Did one of a group's members get it by birth, from the leader of their session, which has ended? Then the group
+    /// is there, and its id cannot be taken again.
+    fn was_born_into(&self, group: OriginalPid, members: &[OriginalPid]) -> bool {
+        self.processes.iter().any(|process| process.sid == group && members.contains(&process.pid))
     }
 
     /// Was the process in a session and group that it had from outside of the chain?
