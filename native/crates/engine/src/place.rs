@@ -24,7 +24,8 @@ impl Place {
             return Ok(Self { cradle: Cradle::Caller, root: Vec::new(), output: None });
         };
         let offsets = clock_offsets(chain)?;
-        let building = capsule::build(saved, request.name.as_deref(), Some(offsets), &request.home, init)?;
+        let (name, own_shared_memory) = (request.name.as_deref(), chain.posix_memory.is_some());
+        let building = capsule::build(saved, name, Some(offsets), own_shared_memory, &request.home, init)?;
         let root = format!("/proc/{}/root", building.init()).into_bytes();
         let log = if request.detach {
             building.log()?.into()

@@ -7,7 +7,7 @@ use crate::folders::Folders;
 use crate::link::Link;
 use crate::program::Started;
 use crate::requests;
-use abi::wire::{Reply, StatusFile};
+use abi::wire::{Own, Reply, StatusFile};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,6 +28,8 @@ pub struct Keeper {
     pub console: Option<Console>,
     /// Descriptors that must outlive the command, by name.
     pub deposits: BTreeMap<String, OwnedFd>,
+    /// What the application has for itself in `/dev`.
+    pub own: Own,
     /// The engine that restores an application here, until it commits.
     pub builder: Option<u64>,
     pub clients: BTreeMap<u64, Client>,
@@ -47,11 +49,12 @@ enum Source {
 }
 
 impl Keeper {
-    pub fn new(door: UnixListener, children: SignalFd, folders: Folders) -> Self {
+    pub fn new(door: UnixListener, children: SignalFd, folders: Folders, own: Own) -> Self {
         Self {
             family: Family::default(),
             console: None,
             deposits: BTreeMap::new(),
+            own,
             builder: None,
             clients: BTreeMap::new(),
             next_client: 0,

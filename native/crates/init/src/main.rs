@@ -9,6 +9,7 @@
 mod blank;
 mod client;
 mod console;
+mod devices;
 mod family;
 mod folders;
 mod keeper;

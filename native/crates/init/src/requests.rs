@@ -2,6 +2,7 @@
 
 use crate::blank;
 use crate::console::{Console, Guard};
+use crate::devices;
 use crate::keeper::Keeper;
 use crate::link::at;
 use crate::program;
@@ -55,6 +56,10 @@ fn answer(
         Request::AdoptRoot { pid, ending } => keeper.family.adopt(pid, ending).map(|()| Reply::Done)?,
         Request::Keep { name } => keep(keeper, name, descriptors)?,
         Request::Take { name } => return take(keeper, &name).map(Some),
+        Request::OpenIpc(list) => {
+            let list = devices::open(list).map_err(at(Step::NoSuchDescriptor))?;
+            return Ok(Some((Reply::Descriptor, vec![list])));
+        }
         Request::Commit => {
             keeper.builder = None;
             Reply::Done
@@ -74,6 +79,7 @@ fn status(keeper: &Keeper) -> Result<Answer, Failure> {
         ending: keeper.family.ending(),
         terminal: keeper.console.is_some(),
         hostname: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim_end().to_owned(),
+        own: keeper.own,
     };
     Ok((Reply::Status(status), [own].into_iter().chain(root).collect()))
 }

@@ -1,5 +1,6 @@
 //! PID 1's first steps: the mounts of its namespace, its socket, and the application.
 
+use crate::devices;
 use crate::folders::Folders;
 use crate::keeper::Keeper;
 use crate::link::{Link, at};
@@ -52,6 +53,7 @@ fn build(launch: &Launch, [listener, state, run]: [OwnedFd; 3]) -> Result<Keeper
     lifecycle::set_soft_nofile(u64::MAX).map_err(at(Step::Session))?;
     namespaces::make_mounts_private().map_err(at(Step::Mounts))?;
     namespaces::mount_proc().map_err(at(Step::MountProc))?;
+    let own = devices::furnish(launch.own_shared_memory)?;
     if let Some(hostname) = &launch.hostname {
         namespaces::set_hostname(hostname).map_err(at(Step::Hostname))?;
     }
@@ -61,5 +63,5 @@ fn build(launch: &Launch, [listener, state, run]: [OwnedFd; 3]) -> Result<Keeper
     sockets::listen(listener.as_fd(), BACKLOG).map_err(at(Step::Listen))?;
     let door = UnixListener::from(listener);
     door.set_nonblocking(true).map_err(crate::link::at_io(Step::Listen))?;
-    Ok(Keeper::new(door, children, Folders::new(state, run, &launch.socket)))
+    Ok(Keeper::new(door, children, Folders::new(state, run, &launch.socket), own))
 }

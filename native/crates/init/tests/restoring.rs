@@ -17,6 +17,7 @@ fn build(place: &Place) -> Building {
         command: vec!["yes".into()],
         hostname: Some("again".into()),
         clock_offsets: Some(OFFSETS),
+        own_shared_memory: true,
         terminal: false,
     };
     capsule::build(&place.home, spec, &helper()).unwrap()

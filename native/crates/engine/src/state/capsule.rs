@@ -3,8 +3,10 @@
 use crate::explain::Result;
 use crate::ids::OriginalPid;
 use abi::request::{Home, Target};
-use capsule::{Aid, BuildSpec, Building, ClockOffsets, Ending};
+use capsule::{Aid, BuildSpec, Building, ClockOffsets, Ending, IpcList, Own};
 use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +28,18 @@ pub struct Source {
     pub saved: CapsuleV1,
     pub init: i32,
     pub log: PathBuf,
+    /// What it has for itself in `/dev`.
+    pub own: Own,
+    /// The mqueue file system of its IPC namespace, where the kernel has one.
+    pub queues: Option<OwnedFd>,
+}
+
+impl Source {
+    /// The device number of a file system that the application has for itself, if it has.
+    pub fn device(&self, own: bool, path: &str) -> Option<u64> {
+        let meta = std::fs::metadata(format!("/proc/{}/root{path}", self.init));
+        meta.ok().filter(|_| own).map(|meta| meta.dev())
+    }
 }
 
 /// The capsule that a target names or is in, if it is in one of ours.
@@ -49,14 +63,18 @@ pub fn find(home: &Home, target: &Target) -> Result<Option<Source>> {
         terminal: hosted.terminal,
     };
     let log = home.data.join("apps").join(aid.to_string()).join("log");
-    Ok(Some(Source { saved, init: hosted.init, log }))
+    // One that an older version started does not know the question.
+    let queues = found.open_ipc(IpcList::PosixQueues).unwrap_or_default();
+    Ok(Some(Source { saved, init: hosted.init, log, own: hosted.own, queues }))
 }
 
-/// Makes an empty capsule like the saved one, under `name` where one is given.
+/// Makes an empty capsule like the saved one, under `name` where one is given. `own_shared_memory`: the application
+/// brings its `/dev/shm` along.
 pub fn build(
     saved: &CapsuleV1,
     name: Option<&str>,
     clock_offsets: Option<ClockOffsets>,
+    own_shared_memory: bool,
     home: &Home,
     init: &[u8],
 ) -> Result<Building> {
@@ -66,6 +84,7 @@ pub fn build(
         hostname: (!saved.hostname.is_empty()).then(|| saved.hostname.clone()),
         clock_offsets,
         terminal: saved.terminal,
+        own_shared_memory,
     };
     capsule::build(home, spec, init)
 }

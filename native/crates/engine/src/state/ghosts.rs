@@ -6,6 +6,7 @@
 
 use super::filesystem::View;
 use super::memory::PageRunV1;
+use super::posix_memory;
 use crate::explain::{Explain, Result, refused};
 use crate::rebuild::Rebuild;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,9 @@ pub struct ElsewhereV1 {
     pub handle: Option<(i32, ByteBuf)>,
     /// Another name of it, where one was found.
     pub name: Option<ByteBuf>,
+    /// It comes along under that name, as a new file: it is in the application's own `/dev/shm`.
+    #[serde(default)]
+    pub brought: bool,
 }
 
 /// A ghost met while collecting, and the file through which its contents are read; none for what is no regular file.
@@ -63,6 +67,8 @@ pub struct Source {
 pub struct Collector {
     by_inode: HashMap<(u64, u64), u32>,
     pub sources: Vec<Source>,
+    /// Device number of the `/dev/shm` that the application has for itself.
+    pub own_memory: Option<u64>,
 }
 
 /// A deleted file that takes more than this on disk is refused: it would be copied while the application waits.
@@ -84,13 +90,38 @@ impl Collector {
         let id = *self.by_inode.entry((meta.dev(), meta.ino())).or_insert(next);
         if id == next {
             let elsewhere = (meta.nlink() > 0 && !meta.is_dir())
-                .then(|| find_elsewhere(pid, through, path, meta, view))
+                .then(|| self.find_elsewhere(pid, through, path, meta, view))
                 .transpose()?;
             let file = contents(pid, through, path, meta, elsewhere.is_some())?;
             self.sources.push(Source { ghost: ghost(id, path, meta, elsewhere), file });
         }
         Ok(id)
     }
+
+    fn find_elsewhere(
+        &self,
+        pid: i32,
+        through: &Path,
+        path: &[u8],
+        meta: &Metadata,
+        view: &View,
+    ) -> Result<ElsewhereV1> {
+        if self.own_memory != Some(meta.dev()) {
+            return find_elsewhere(pid, through, path, meta, view);
+        }
+        // As of every named semaphore: sem_open(3) makes it under another name.
+        match other_name(Path::new(posix_memory::FOLDER), meta, view) {
+            Some(name) => {
+                Ok(ElsewhereV1 { inode: meta.ino(), handle: None, name: Some(name), brought: true })
+            }
+            None => Err(without_name(pid, path)),
+        }
+    }
+}
+
+fn without_name(pid: i32, path: &[u8]) -> abi::Fault {
+    let what = format!("the file {}", String::from_utf8_lossy(path));
+    refused(pid, &what, "this name of it was deleted, it has others, and none of them could be found")
 }
 
 fn contents(pid: i32, through: &Path, path: &[u8], meta: &Metadata, elsewhere: bool) -> Result<Option<File>> {
@@ -133,19 +164,17 @@ fn find_elsewhere(
     let what = || format!("Could not examine {}", through.display());
     let file = sys::files::open(through, libc::O_PATH).explain(what)?;
     let handle = sys::paths::handle_of(file.as_fd()).ok().map(|(kind, bytes)| (kind, ByteBuf::from(bytes)));
-    let name = other_name(path, meta, view);
+    let parent = Path::new(std::ffi::OsStr::from_bytes(path)).parent();
+    let name = parent.and_then(|parent| other_name(parent, meta, view));
     if handle.is_none() && name.is_none() {
-        let what = format!("the file {}", String::from_utf8_lossy(path));
-        let why = "this name of it was deleted, it has others, and none of them could be found";
-        return Err(refused(pid, &what, why));
+        return Err(without_name(pid, path));
     }
-    Ok(ElsewhereV1 { inode: meta.ino(), handle, name })
+    Ok(ElsewhereV1 { inode: meta.ino(), handle, name, brought: false })
 }
 
-/// Looks for another name of a file in the folder where its lost name was, and below.
-fn other_name(path: &[u8], meta: &Metadata, view: &View) -> Option<ByteBuf> {
-    let parent = Path::new(std::ffi::OsStr::from_bytes(path)).parent()?;
-    let mut folders = vec![parent.to_path_buf()];
+/// Looks for another name of a file in a folder, such as that where its lost name was, and below.
+fn other_name(folder: &Path, meta: &Metadata, view: &View) -> Option<ByteBuf> {
+    let mut folders = vec![folder.to_path_buf()];
     let mut left = SEARCHED;
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(view.path(folder.as_os_str().as_bytes())) else { continue };
