@@ -77,6 +77,15 @@ requests! {
     Exec { aid: String, argv: Vec<String>, env: BTreeMap<String, String>, cwd: PathBuf, terminal: bool }
     /// List applications.
     Ps {}
+    /// Which application a process of the host belongs to.
+    Owner { pid: i32 }
+    /// List the ids that a running application, or one in a snapshot, has.
+    Ids {
+        #[serde(default)]
+        aid: Option<String>,
+        #[serde(default)]
+        dir: Option<PathBuf>,
+    }
     /// Forget an application that has ended.
     Remove { aid: String }
     /// Capture applications or process trees into a new folder.

@@ -1,6 +1,6 @@
 //! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
 
-use abi::request::{Attach, Exec, Ps, Remove, Run, Signal, Stop, Wait};
+use abi::request::{Attach, Exec, Owner, Ps, Remove, Run, Signal, Stop, Wait};
 use abi::{Code, Control, Fault};
 use capsule::{Aid, Application, Ending, ExecSpec, Output, Recipient, RunSpec, State};
 use serde::Serialize;
@@ -57,6 +57,12 @@ struct Row {
     ending: Option<Ending>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rss_bytes: Option<u64>,
+}
+
+/// The application of a process.
+#[derive(Serialize)]
+pub struct Owned {
+    aid: Aid,
 }
 
 /// Nothing to say but that it was done.
@@ -116,6 +122,24 @@ pub fn exec(request: Exec, control: &Control) -> Result<Executed, Fault> {
 
 pub fn ps(request: Ps, _control: &Control) -> Result<Applications, Fault> {
     Ok(Applications { apps: capsule::list(&request.home).into_iter().map(Row::from).collect() })
+}
+
+/// # Errors
+/// [`Code::NoTarget`] when there is no such process, or it belongs to no application of this home.
+pub fn owner(request: Owner, _control: &Control) -> Result<Owned, Fault> {
+    match capsule::owner_of(&request.home, request.pid) {
+        Some(aid) => Ok(Owned { aid }),
+        None => {
+            let exists = std::path::Path::new(&format!("/proc/{}", request.pid)).exists();
+            let why = if exists { "it belongs to none" } else { "there is no such process" };
+            Err(Fault::new(
+                Code::NoTarget,
+                format!("Could not find the application of process {}", request.pid),
+            )
+            .because(why)
+            .hint("Run \"stasis ps\" to see your applications"))
+        }
+    }
 }
 
 pub fn remove(request: Remove, _control: &Control) -> Result<Done, Fault> {
