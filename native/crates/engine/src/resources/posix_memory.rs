@@ -5,6 +5,7 @@ use super::{Class, Id, Row, owner};
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::state::posix_memory::{BodyV1, EntryV1, FOLDER};
+use std::fs::FileType;
 
 pub struct SharedMemory;
 pub struct NamedSemaphores;
@@ -36,15 +37,23 @@ fn files(application: &Running) -> Result<Vec<(String, u32)>> {
     if !application.hosted.own.shared_memory {
         return Ok(Vec::new());
     }
-    files_in(&application.path(FOLDER)).explain(|| format!("Could not list the application's {FOLDER}"))
+    files_in(&application.path(FOLDER), FileType::is_file)
+        .explain(|| format!("Could not list the application's {FOLDER}"))
 }
 
 fn saved_files(chain: &Chain) -> impl Iterator<Item = (String, u32)> {
-    let is_object = |entry: &&EntryV1| {
-        !entry.path.contains(&b'/') && matches!(entry.body, BodyV1::File { .. } | BodyV1::Same { .. })
+    let entries = chain.posix_memory.as_ref().map_or(&[][..], |folder| &folder.entries);
+    let is_object = move |entry: &&EntryV1| {
+        let is_file = match &entry.body {
+            BodyV1::Same { entry } => matches!(entries[*entry as usize].body, BodyV1::File { .. }),
+            body => matches!(body, BodyV1::File { .. }),
+        };
+        is_file && !entry.path.contains(&b'/')
     };
-    let entries = chain.posix_memory.iter().flat_map(|folder| &folder.entries).filter(is_object);
-    entries.map(|entry| (String::from_utf8_lossy(&entry.path).into_owned(), entry.uid))
+    entries
+        .iter()
+        .filter(is_object)
+        .map(|entry| (String::from_utf8_lossy(&entry.path).into_owned(), entry.uid))
 }
 
 fn memory((name, uid): (String, u32)) -> Option<Row> {

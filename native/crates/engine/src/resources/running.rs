@@ -4,9 +4,11 @@ use crate::explain::{Explain, Result};
 use crate::procfs::Status;
 use abi::request::Home;
 use capsule::{Aid, Capsule, Hosted, IpcList, processes_of};
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::Read;
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 pub struct Running {
     capsule: Capsule,
@@ -60,22 +62,21 @@ impl Running {
 
     /// The names of its POSIX message queues, with the users who own them.
     pub fn posix_queues(&mut self) -> Result<Vec<(String, u32)>> {
-        use std::os::fd::AsRawFd;
         let Some(folder) = self.capsule.open_ipc(IpcList::PosixQueues)? else { return Ok(Vec::new()) };
         let path = PathBuf::from(format!("/proc/thread-self/fd/{}", folder.as_raw_fd()));
-        files_in(&path).explain(|| "Could not list the application's POSIX message queues".to_owned())
+        files_in(&path, FileType::is_file)
+            .explain(|| "Could not list the application's POSIX message queues".to_owned())
     }
 }
 
-/// Names of the files in a folder that are no folders, with their owners.
-pub fn files_in(folder: &std::path::Path) -> std::io::Result<Vec<(String, u32)>> {
-    use std::os::unix::fs::MetadataExt;
+/// Names of the files of a type in a folder, with their owners.
+pub fn files_in(folder: &Path, wanted: fn(&FileType) -> bool) -> std::io::Result<Vec<(String, u32)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         // One that was removed meanwhile is not there.
         let Ok(meta) = entry.metadata() else { continue };
-        if !meta.is_dir() {
+        if wanted(&meta.file_type()) {
             files.push((entry.file_name().to_string_lossy().into_owned(), meta.uid()));
         }
     }

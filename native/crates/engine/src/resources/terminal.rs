@@ -5,6 +5,7 @@ use super::{Class, Id, LIVE, Row, owner};
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::state::terminals::MasterV1;
+use std::os::unix::fs::FileTypeExt;
 
 pub struct Terminals;
 
@@ -15,7 +16,7 @@ impl Class for Terminals {
         if !application.hosted.own.terminals {
             return Ok(Vec::new());
         }
-        let files = files_in(&application.path("/dev/pts"))
+        let files = files_in(&application.path("/dev/pts"), |kind| kind.is_char_device())
             .explain(|| "Could not list the application's terminals".to_owned())?;
         let row = |(name, uid): (String, u32)| {
             // All but `ptmx`.

@@ -52,9 +52,6 @@ pub struct ElsewhereV1 {
     pub handle: Option<(i32, ByteBuf)>,
     /// Another name of it, where one was found.
     pub name: Option<ByteBuf>,
-    /// It comes along under that name, as a new file: it is in the application's own `/dev/shm`.
-    #[serde(default)]
-    pub brought: bool,
 }
 
 /// A ghost met while collecting, and the file through which its contents are read; none for what is no regular file.
@@ -90,7 +87,7 @@ impl Collector {
         let id = *self.by_inode.entry((meta.dev(), meta.ino())).or_insert(next);
         if id == next {
             let elsewhere = (meta.nlink() > 0 && !meta.is_dir())
-                .then(|| self.find_elsewhere(pid, through, path, meta, view))
+                .then(|| find_elsewhere(pid, through, path, meta, view))
                 .transpose()?;
             let file = contents(pid, through, path, meta, elsewhere.is_some())?;
             self.sources.push(Source { ghost: ghost(id, path, meta, elsewhere), file });
@@ -98,30 +95,12 @@ impl Collector {
         Ok(id)
     }
 
-    fn find_elsewhere(
-        &self,
-        pid: i32,
-        through: &Path,
-        path: &[u8],
-        meta: &Metadata,
-        view: &View,
-    ) -> Result<ElsewhereV1> {
-        if self.own_memory != Some(meta.dev()) {
-            return find_elsewhere(pid, through, path, meta, view);
-        }
-        // As of every named semaphore: sem_open(3) makes it under another name.
-        match other_name(Path::new(posix_memory::FOLDER), meta, view) {
-            Some(name) => {
-                Ok(ElsewhereV1 { inode: meta.ino(), handle: None, name: Some(name), brought: true })
-            }
-            None => Err(without_name(pid, path)),
-        }
+    /// The path, in the application's view, of a file in its own `/dev/shm` that the kernel knows by a name that is gone.
+    /// So it is with every named semaphore: sem_open(3) makes it under another name.
+    pub fn named_in_memory(&self, inode: (u64, u64), view: &View) -> Option<ByteBuf> {
+        let is_own = self.own_memory == Some(inode.0);
+        is_own.then(|| other_name(Path::new(posix_memory::FOLDER), inode, view)).flatten()
     }
-}
-
-fn without_name(pid: i32, path: &[u8]) -> abi::Fault {
-    let what = format!("the file {}", String::from_utf8_lossy(path));
-    refused(pid, &what, "this name of it was deleted, it has others, and none of them could be found")
 }
 
 fn contents(pid: i32, through: &Path, path: &[u8], meta: &Metadata, elsewhere: bool) -> Result<Option<File>> {
@@ -165,15 +144,17 @@ fn find_elsewhere(
     let file = sys::files::open(through, libc::O_PATH).explain(what)?;
     let handle = sys::paths::handle_of(file.as_fd()).ok().map(|(kind, bytes)| (kind, ByteBuf::from(bytes)));
     let parent = Path::new(std::ffi::OsStr::from_bytes(path)).parent();
-    let name = parent.and_then(|parent| other_name(parent, meta, view));
+    let name = parent.and_then(|parent| other_name(parent, (meta.dev(), meta.ino()), view));
     if handle.is_none() && name.is_none() {
-        return Err(without_name(pid, path));
+        let what = format!("the file {}", String::from_utf8_lossy(path));
+        let why = "this name of it was deleted, it has others, and none of them could be found";
+        return Err(refused(pid, &what, why));
     }
-    Ok(ElsewhereV1 { inode: meta.ino(), handle, name, brought: false })
+    Ok(ElsewhereV1 { inode: meta.ino(), handle, name })
 }
 
 /// Looks for another name of a file in a folder, such as that where its lost name was, and below.
-fn other_name(folder: &Path, meta: &Metadata, view: &View) -> Option<ByteBuf> {
+fn other_name(folder: &Path, inode: (u64, u64), view: &View) -> Option<ByteBuf> {
     let mut folders = vec![folder.to_path_buf()];
     let mut left = SEARCHED;
     while let Some(folder) = folders.pop() {
@@ -182,10 +163,10 @@ fn other_name(folder: &Path, meta: &Metadata, view: &View) -> Option<ByteBuf> {
             left = left.checked_sub(1)?;
             let Ok(found) = entry.metadata() else { continue };
             let name = folder.join(entry.file_name());
-            if (found.dev(), found.ino()) == (meta.dev(), meta.ino()) {
+            if (found.dev(), found.ino()) == inode {
                 return Some(ByteBuf::from(name.into_os_string().into_encoded_bytes()));
             }
-            if found.is_dir() && found.dev() == meta.dev() {
+            if found.is_dir() && found.dev() == inode.0 {
                 folders.push(name);
             }
         }

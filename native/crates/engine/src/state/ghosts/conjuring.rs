@@ -116,7 +116,7 @@ fn find(ghost: &GhostV1, elsewhere: &ElsewhereV1, rebuild: &mut Rebuild) -> Resu
     };
     let is_it = |file: &OwnedFd| {
         let meta = std::fs::metadata(format!("/proc/thread-self/fd/{}", file.as_raw_fd()));
-        meta.is_ok_and(|meta| (elsewhere.brought || meta.ino() == elsewhere.inode) && meta.nlink() > 0)
+        meta.is_ok_and(|meta| meta.ino() == elsewhere.inode && meta.nlink() > 0)
     };
     let found = by_handle().filter(&is_it).or_else(|| by_name().filter(&is_it));
     let file = found.ok_or_else(|| {
