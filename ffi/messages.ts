@@ -95,11 +95,29 @@ export interface Check {
   fix?: string;
 }
 
+/** One id of an application: what it calls a resource, and what the host calls it. */
+export interface IdRow {
+  type: string;
+  virtual: number | string;
+  /** Absent in a snapshot. */
+  system?: number | string;
+  /** The key of a System V object, the address of a port. */
+  key?: string;
+  /** A user's name, or the number where this host knows none. */
+  owner?: string;
+  state: string;
+  /** Who translates: the kernel, in namespaces of the application's, or nobody. */
+  backend: "namespace" | "translate" | "host";
+}
+
+/** A running application, or the folder of a snapshot. */
+export type IdsRequest = { aid: string } | { dir: string };
+
 /** What becomes of TCP connections: they go on (the default), or come back closed. */
 export type Tcp = "keep" | "close";
 
 /** How System V ids are kept an application's own. */
-export type Ids = "auto" | "namespace" | "translate";
+export type IdKeeping = "auto" | "namespace" | "translate";
 
 /** Where calls that bear ids are seen, where these are translated. */
 export type Interpose = "auto" | "library" | "kernel" | "off";
@@ -112,7 +130,7 @@ export interface RunRequest {
   detach: boolean;
   terminal: boolean;
   hostname?: string;
-  ids?: Ids;
+  ids?: IdKeeping;
   interpose?: Interpose;
 }
 
@@ -177,6 +195,8 @@ export interface Operations {
   wait: { request: { aid: string }; response: Ending };
   exec: { request: ExecRequest; response: Ending & { pid: number } };
   ps: { request: Record<never, never>; response: { apps: Application[] } };
+  owner: { request: { pid: number }; response: { aid: string } };
+  ids: { request: IdsRequest; response: { rows: IdRow[] } };
   remove: { request: { aid: string }; response: unknown };
   snapshot: { request: SnapshotRequest; response: SnapshotTaken };
   restore: { request: RestoreRequest; response: Restored };

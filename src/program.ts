@@ -3,6 +3,7 @@ import { completeIds } from "./commands/complete_ids.ts";
 import { completions } from "./commands/completions.ts";
 import { doctor } from "./commands/doctor.ts";
 import { exec } from "./commands/exec.ts";
+import { ids } from "./commands/ids.ts";
 import { inspect } from "./commands/inspect.ts";
 import { kill } from "./commands/kill.ts";
 import { logs } from "./commands/logs.ts";
@@ -32,7 +33,7 @@ export function buildProgram(open: Open): CommandUnknownOpts {
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText("after", EXAMPLES);
   const groups: [title: string, commands: CommandUnknownOpts[]][] = [
-    ["Applications:", [run, ps, logs, exec, stop, kill, wait].map((make) => make(open))],
+    ["Applications:", [run, ps, ids, logs, exec, stop, kill, wait].map((make) => make(open))],
     ["Snapshots:", [snapshot, restore, snapshots, inspect, verify, rm].map((make) => make(open))],
     ["Help:", [doctor(open), completions(open, program), man(open, program)]],
   ];

@@ -1,4 +1,5 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { StasisError } from "../../ffi/error.ts";
 import { stasis, WEB } from "./workbench.ts";
 
 Deno.test("ps prints a table, ids with --quiet, and an array with --json", async () => {
@@ -9,6 +10,17 @@ Deno.test("ps prints a table, ids with --quiet, and an array with --json", async
   strictEqual((await stasis(["ps", "-q"])).stdout, "aa0000000000\n");
   deepStrictEqual(JSON.parse((await stasis(["ps", "--json"])).stdout), [WEB]);
   deepStrictEqual(JSON.parse((await stasis(["--json", "ps"])).stdout), [WEB]);
+});
+
+Deno.test("ps --pid prints only the application of that process", async () => {
+  const other = { ...WEB, aid: "bb0000000000", name: "other" };
+  const answers = { ps: { apps: [WEB, other] }, owner: { aid: other.aid } };
+  const { engine, stdout } = await stasis(["ps", "--pid", "7", "-q"], answers);
+  strictEqual(stdout, "bb0000000000\n");
+  deepStrictEqual(engine.request("owner"), { pid: 7 });
+  const none = StasisError.of("no_target", "Could not find the application of process 7");
+  strictEqual((await stasis(["ps", "--pid", "7"], { owner: none })).exit, 10);
+  strictEqual((await stasis(["ps", "--pid", "x"])).exit, 2);
 });
 
 Deno.test("an application that is not there ends with 10", async () => {

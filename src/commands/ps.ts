@@ -1,17 +1,25 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import type { Open } from "../session.ts";
+import type { Application } from "../../ffi/messages.ts";
+import { parsePid } from "../pid.ts";
+import type { Open, Session } from "../session.ts";
 import { renderApplications } from "../ui/applications.ts";
 import { outputOptions, verb } from "../verb.ts";
 
 /** `stasis ps`: the applications of this user. */
 export function ps(open: Open): CommandUnknownOpts {
   return verb("ps", "List applications")
-    .action(async (_options, command) => {
+    .option("--pid <PID>", "only the application that this process belongs to", parsePid)
+    .action(async ({ pid }, command) => {
       const session = open(outputOptions(command));
       const { output } = session;
-      const applications = await session.applications();
+      const applications = await (pid === undefined ? session.applications() : owners(session, pid));
       if (output.json) output.object(applications);
       else if (output.quiet) output.lines(applications.map((one) => one.aid));
       else output.lines(renderApplications(applications, output.stdout.columns()));
     });
+}
+
+async function owners(session: Session, pid: number): Promise<Application[]> {
+  const { aid } = await session.perform("owner", { pid });
+  return [await session.application(aid)];
 }

@@ -1,9 +1,10 @@
 import { dirname } from "node:path";
-import { type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
 import type { Label, SnapshotTaken, Target } from "../../ffi/messages.ts";
 import { makePrivateFolder, storeOf } from "../catalog/home.ts";
 import { newId } from "../catalog/names.ts";
+import { parsePid } from "../pid.ts";
 import type { Open, Session } from "../session.ts";
 import { formatEnding } from "../ui/ending.ts";
 import { describeTaken } from "../ui/snapshots.ts";
@@ -117,9 +118,4 @@ function exists(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-function parsePid(text: string): number {
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError("It must be the number of a process.");
 }

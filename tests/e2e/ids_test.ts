@@ -6,7 +6,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { MODES, tellsIds } from "./ids/modes.ts";
 import { Holder, programsFor } from "./ids/programs.ts";
-import { IpcHost, type SystemObject } from "./stage/ipc_host.ts";
+import { IpcHost, type SystemObject, TYPES } from "./stage/ipc_host.ts";
 
 /** Has others take the ids: those that the application sees, and those that the system gave it. */
 async function takeAway(host: IpcHost, ...objects: readonly SystemObject[]): Promise<void> {
@@ -23,7 +23,7 @@ async function systemObjects(host: IpcHost, holder: Holder): Promise<SystemObjec
     await host.stage.stasis("ids", "holder", "--json"),
   );
   return holder.objects.map((object) => {
-    const row = rows.find(({ type, virtual }) => type === object.kind && virtual === object.id);
+    const row = rows.find(({ type, virtual }) => type === TYPES[object.kind] && virtual === object.id);
     ok(row !== undefined, `stasis ids lists ${object.kind} ${object.id}`);
     return { ...object, id: row.system };
   });

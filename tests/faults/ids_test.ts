@@ -2,9 +2,10 @@
 
 import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
+import type { IdRow } from "../../ffi/messages.ts";
 import { type Mode, MODES, tellsIds } from "../e2e/ids/modes.ts";
 import { Holder, type Program, programsFor } from "../e2e/ids/programs.ts";
-import { ID_SUBJECTS, IpcHost } from "../e2e/stage/ipc_host.ts";
+import { ID_SUBJECTS, IpcHost, KINDS, TYPES } from "../e2e/stage/ipc_host.ts";
 import { must, until } from "../e2e/stage/stage.ts";
 
 /** Twelve times at each of the 13 steps. */
@@ -61,13 +62,15 @@ async function tablesAgree(host: IpcHost, mode: Mode, before: readonly string[])
   const system = (await host.objects()).filter((line) => !before.includes(line));
   strictEqual(system.length, mode.onHost ? seen.length : 0, "the host has what the application sees");
   if (!tellsIds) return;
-  const rows: { type: string; virtual: number; system: number; key: number }[] = JSON.parse(
-    await host.stage.stasis("ids", "churn", "--json"),
-  ).filter(({ type }: { type: string }) => ["sem", "shm", "msg"].includes(type));
-  deepStrictEqual(rows.map(({ type, virtual, key }) => `is ${type} ${virtual} ${key}`).sort(), seen);
+  const listed: IdRow[] = JSON.parse(await host.stage.stasis("ids", "churn", "--json"));
+  const rows = KINDS.flatMap((kind) =>
+    listed.filter(({ type }) => type === TYPES[kind]).map((row) => ({ kind, ...row }))
+  );
+  const told = rows.map(({ kind, virtual, key }) => `is ${kind} ${virtual} ${Number(key ?? 0) | 0}`);
+  deepStrictEqual(told.sort(), seen);
   if (!mode.onHost) return;
   const ids = system.map((line) => line.split(" ").slice(0, 3).join(" "));
-  deepStrictEqual(rows.map((row) => `is ${row.type} ${row.system}`).sort(), ids.sort());
+  deepStrictEqual(rows.map((row) => `is ${row.kind} ${row.system}`).sort(), ids.sort());
 }
 
 for (const mode of MODES.filter(({ primary }) => primary)) {

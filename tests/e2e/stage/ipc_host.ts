@@ -10,6 +10,9 @@ import { must, Stage, until } from "./stage.ts";
 export const ID_SUBJECTS: string = fileURLToPath(new URL("../../subjects/ids", import.meta.url));
 
 export const KINDS = ["sem", "shm", "msg"] as const;
+
+/** What `stasis ids` calls them. */
+export const TYPES = { sem: "semaphores", shm: "shared-memory", msg: "message-queue" } as const;
 export type Kind = typeof KINDS[number];
 
 export interface SystemObject {

@@ -36,7 +36,7 @@ pub enum Tcp {
 /// How an application's System V ids are kept its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ids {
+pub enum IdKeeping {
     /// For each resource what does it best: today the kernel's namespaces, for all of them.
     #[default]
     Auto,
@@ -87,7 +87,7 @@ requests! {
         #[serde(default)]
         hostname: Option<String>,
         #[serde(default)]
-        ids: Ids,
+        ids: IdKeeping,
         #[serde(default)]
         interpose: Interpose,
     }
@@ -108,6 +108,15 @@ requests! {
     Exec { aid: String, argv: Vec<String>, env: BTreeMap<String, String>, cwd: PathBuf, terminal: bool }
     /// List applications.
     Ps {}
+    /// Which application a process of the host belongs to.
+    Owner { pid: i32 }
+    /// List the ids that a running application, or one in a snapshot, has.
+    Ids {
+        #[serde(default)]
+        aid: Option<String>,
+        #[serde(default)]
+        dir: Option<PathBuf>,
+    }
     /// Forget an application that has ended.
     Remove { aid: String }
     /// Capture applications or process trees into a new folder.

@@ -49,6 +49,9 @@ pub struct Launch {
     pub clock_offsets: Option<ClockOffsets>,
     /// The socket's name in its folder; removed at the end.
     pub socket: String,
+    /// Mount a `/dev/shm` that belongs to the application alone.
+    #[serde(default)]
+    pub own_shared_memory: bool,
     /// What to run. Without it the helper waits for a restore to build the application, and ends with its maker
     /// until it is told to [`Request::Commit`].
     pub program: Option<Program>,
@@ -102,6 +105,30 @@ pub enum Streams {
     Given,
     /// To a new pseudo terminal. Descriptors: the user's terminal whose settings it starts with, when `like`.
     Terminal { rows: u16, columns: u16, like: bool },
+}
+
+/// What a capsule has for itself in `/dev`, where an older one has the host's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Own {
+    /// An instance of devpts at `/dev/pts`, so that terminals have numbers of the application's own.
+    pub terminals: bool,
+    /// A tmpfs at `/dev/shm`.
+    pub shared_memory: bool,
+}
+
+/// Lists of the objects in the capsule's IPC namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IpcList {
+    /// `/proc/sysvipc/shm`
+    Segments,
+    /// `/proc/sysvipc/sem`
+    Semaphores,
+    /// `/proc/sysvipc/msg`
+    Queues,
+    /// The root folder of the namespace's mqueue file system (mq_overview(7)).
+    PosixQueues,
 }
 
 /// What a signal reaches.
@@ -164,6 +191,8 @@ pub enum Request {
     Listen,
     /// The restored application lives on its own from here.
     Commit,
+    /// Answered by [`Reply::Descriptor`]: the list, open for reading.
+    OpenIpc(IpcList),
 }
 
 /// From the helper to the engine.
@@ -204,6 +233,8 @@ pub struct Status {
     /// The host name in the application's UTS namespace.
     #[serde(default)]
     pub hostname: String,
+    #[serde(default)]
+    pub own: Own,
 }
 
 /// What the helper could not do.
@@ -224,6 +255,7 @@ pub enum Step {
     ClockOffsets,
     Mounts,
     MountProc,
+    SharedMemory,
     Hostname,
     Listen,
     Fork,

@@ -27,6 +27,8 @@ pub struct BuildSpec {
     pub terminal: bool,
     /// Translate System V ids instead of making an IPC namespace.
     pub interposition: Option<Interposition>,
+    /// Whether it has a `/dev/shm` of its own.
+    pub own_shared_memory: bool,
 }
 
 /// A capsule without an application yet. Everything in it, its folder and its socket vanish when this is dropped
@@ -98,25 +100,24 @@ pub fn build(home: &Home, spec: BuildSpec, init: &[u8]) -> Result<Building, Faul
             translation: translation(home, spec.interposition)?,
         },
     )?;
-    begin(registration, spec.hostname, spec.clock_offsets, init, &attempt).map_err(faults::about(&attempt))
+    let message = Launch {
+        user: helper::user_namespace().map_err(faults::files(&attempt))?,
+        hostname: spec.hostname,
+        clock_offsets: spec.clock_offsets,
+        socket: registration.socket_name(),
+        own_shared_memory: spec.own_shared_memory,
+        program: None,
+        translation: registration.meta.translation.clone(),
+    };
+    begin(registration, message, init, &attempt).map_err(faults::about(&attempt))
 }
 
 fn begin(
     registration: Registration,
-    hostname: Option<String>,
-    clock_offsets: Option<ClockOffsets>,
+    message: Launch,
     init: &[u8],
     attempt: &str,
 ) -> Result<Building, LinkError> {
-    let socket = registration.socket_name();
-    let message = Launch {
-        user: helper::user_namespace()?,
-        hostname,
-        clock_offsets,
-        socket,
-        program: None,
-        translation: registration.meta.translation.clone(),
-    };
     let (mut link, reply, _) = helper::launch(init, message, &registration.descriptors())?;
     let Reply::Done = reply else { return Err(LinkError::Confused) };
     let report = helper::report(&mut link)?;

@@ -6,7 +6,7 @@ use crate::link::{Link, LinkError, Wait};
 use crate::meta::{self, Meta};
 use crate::{Aid, faults, hosted};
 use abi::request::Home;
-use abi::wire::{Ending, Recipient, Reply, Request};
+use abi::wire::{Ending, IpcList, Own, Recipient, Reply, Request};
 use abi::{Code, Control, Fault};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -32,6 +32,8 @@ pub struct Hosted {
     pub terminal: bool,
     /// The host name in the application's UTS namespace, as it is now.
     pub hostname: String,
+    /// What it has for itself in `/dev`.
+    pub own: Own,
 }
 
 /// Finds a running application.
@@ -102,6 +104,12 @@ impl Capsule {
         take(&mut self.link, name).map_err(self.about("take a descriptor from"))
     }
 
+    /// Opens a list of the objects in its IPC namespace; `None` on a kernel that has none of the kind.
+    pub fn open_ipc(&mut self, list: IpcList) -> Result<Option<OwnedFd>, Fault> {
+        let answer = descriptor(self.link.ask(&Request::OpenIpc(list), &[]));
+        answer.map_err(self.about("list the IPC objects of"))
+    }
+
     /// Lets the helper keep a descriptor.
     pub fn keep(&mut self, name: &str, descriptor: impl AsFd) -> Result<(), Fault> {
         let request = Request::Keep { name: name.to_owned() };
@@ -123,13 +131,19 @@ impl From<Report> for Hosted {
             root_ending: report.status.ending,
             terminal: report.status.terminal,
             hostname: report.status.hostname,
+            own: report.status.own,
         }
     }
 }
 
 /// Takes one deposited descriptor.
 pub fn take(link: &mut Link, name: &str) -> Result<Option<OwnedFd>, LinkError> {
-    match link.ask(&Request::Take { name: name.to_owned() }, &[]) {
+    descriptor(link.ask(&Request::Take { name: name.to_owned() }, &[]))
+}
+
+/// The descriptor that a reply brought; `None` when there is none of that name.
+fn descriptor(answer: Result<(Reply, Vec<OwnedFd>), LinkError>) -> Result<Option<OwnedFd>, LinkError> {
+    match answer {
         Ok((Reply::Descriptor, descriptors)) => Ok(descriptors.into_iter().next()),
         Ok(_) => Err(LinkError::Confused),
         Err(LinkError::Failed(failure)) if failure.step == abi::wire::Step::NoSuchDescriptor => Ok(None),

@@ -3,7 +3,7 @@
 use crate::attach::relay_and_leave;
 use crate::link::{Link, LinkError, Wait};
 use crate::meta::Meta;
-use crate::start::{Output, own_streams, own_terminal, soft_nofile, stream_kind};
+use crate::start::{Output, environment, own_streams, own_terminal, soft_nofile, stream_kind};
 use crate::{Aid, faults, hosted};
 use abi::request::Home;
 use abi::wire::{Ending, Program, Reply, Request};
@@ -39,10 +39,15 @@ pub fn exec(
     let meta = Meta::read(home, aid).map_err(|_| faults::no_such(aid))?;
     let command = spec.argv.first().map_or("", String::as_str);
     let about = faults::about(&format!("run \"{command}\" in \"{}\"", meta.name));
-    Link::connect(home, aid).and_then(|mut link| run(&mut link, spec, control)).map_err(about)
+    Link::connect(home, aid).and_then(|mut link| run(&mut link, aid, spec, control)).map_err(about)
 }
 
-fn run(link: &mut Link, spec: ExecSpec, control: &Control) -> Result<(i32, Option<Ending>), LinkError> {
+fn run(
+    link: &mut Link,
+    aid: &Aid,
+    spec: ExecSpec,
+    control: &Control,
+) -> Result<(i32, Option<Ending>), LinkError> {
     let output = if spec.terminal { Output::Terminal } else { Output::Inherit };
     let given = match output {
         Output::Terminal => own_terminal().into_iter().map(|fd| fd.try_clone_to_owned()).collect(),
@@ -51,7 +56,7 @@ fn run(link: &mut Link, spec: ExecSpec, control: &Control) -> Result<(i32, Optio
     let given: Vec<OwnedFd> = given?;
     let program = Program {
         argv: spec.argv,
-        env: spec.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        env: environment(spec.env, aid),
         cwd: spec.cwd.to_string_lossy().into_owned(),
         streams: stream_kind(output),
         nofile: soft_nofile(),

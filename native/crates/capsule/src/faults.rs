@@ -39,6 +39,7 @@ fn failed(attempt: &str, failure: &Failure) -> Fault {
         Step::MountProc => lacking("a new /proc cannot be mounted here").hint(
             "In a container, /proc must not be partly hidden: start it with an unmasked /proc, or run as root on the host",
         ),
+        Step::SharedMemory => other("/dev/shm could not be given to it"),
         Step::ClockOffsets => lacking("the clocks of a time namespace cannot be set")
             .hint("A kernel with time namespaces is needed (Linux 5.6, CONFIG_TIME_NS)"),
         Step::Execute => other("the command cannot be executed"),

@@ -30,7 +30,7 @@ mod start;
 mod stop;
 
 pub use abi::request::Home;
-pub use abi::wire::{ClockOffsets, Ending, Recipient};
+pub use abi::wire::{ClockOffsets, Ending, IpcList, Own, Recipient};
 pub use aid::Aid;
 pub use attach::{attach, attach_pid};
 pub use building::{Blank, BuildSpec, Building, build};

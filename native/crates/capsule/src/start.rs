@@ -16,6 +16,9 @@ use std::path::PathBuf;
 use sys::signals::SIGKILL;
 use sys::terminal;
 
+/// The environment variable that holds the AID of the application that a program was started in.
+const AID_VARIABLE: &str = "STASIS_AID";
+
 /// What to run.
 pub struct RunSpec {
     pub name: String,
@@ -96,9 +99,10 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
         clock_offsets: None,
         socket: registration.socket_name(),
         translation: registration.meta.translation.clone(),
+        own_shared_memory: true,
         program: Some(Program {
             argv: spec.argv,
-            env: spec.env.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            env: environment(spec.env, &registration.meta.aid),
             cwd: spec.cwd.to_string_lossy().into_owned(),
             streams: stream_kind(spec.output),
             nofile: soft_nofile(),
@@ -119,6 +123,13 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
         launched::remember(meta.aid.clone(), link, master);
     }
     Ok(Started { aid: meta.aid, name: meta.name, pid })
+}
+
+/// The environment of a program in a capsule, `NAME=value`: what its caller gave it, and which application it is of.
+pub fn environment(given: BTreeMap<String, String>, aid: &Aid) -> Vec<String> {
+    let own = format!("{AID_VARIABLE}={aid}");
+    let given = given.into_iter().filter(|(name, _)| name != AID_VARIABLE);
+    given.map(|(name, value)| format!("{name}={value}")).chain([own]).collect()
 }
 
 /// Writes down who the helper is and learns the application's pid on the host.

@@ -1,6 +1,6 @@
 //! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
 
-use abi::request::{Attach, Exec, Ids, Interpose, Ps, Remove, Run, Signal, Stop, Wait};
+use abi::request::{Attach, Exec, IdKeeping, Interpose, Owner, Ps, Remove, Run, Signal, Stop, Wait};
 use abi::{Code, Control, Fault};
 use capsule::{Aid, Application, Ending, ExecSpec, Interposition, Output, Recipient, RunSpec, State};
 use serde::Serialize;
@@ -59,25 +59,31 @@ struct Row {
     rss_bytes: Option<u64>,
 }
 
+/// The application of a process.
+#[derive(Serialize)]
+pub struct Owned {
+    aid: Aid,
+}
+
 /// Nothing to say but that it was done.
 #[derive(Serialize)]
 pub struct Done {}
 
 /// Who is to see calls that bear ids; none where the kernel's namespaces do all.
-fn interposition(ids: Ids, interpose: Interpose) -> Result<Option<Interposition>, Fault> {
+fn interposition(ids: IdKeeping, interpose: Interpose) -> Result<Option<Interposition>, Fault> {
     let both = |library, kernel| Some(Interposition { library, kernel });
     Ok(match (ids, interpose) {
-        (Ids::Auto, Interpose::Auto | Interpose::Off)
-        | (Ids::Namespace, Interpose::Auto | Interpose::Off) => None,
-        (Ids::Namespace, _) => {
+        (IdKeeping::Auto, Interpose::Auto | Interpose::Off)
+        | (IdKeeping::Namespace, Interpose::Auto | Interpose::Off) => None,
+        (IdKeeping::Namespace, _) => {
             return Err(conflict("in namespaces of its own, nothing has to be translated"));
         }
-        (Ids::Translate, Interpose::Off) => {
+        (IdKeeping::Translate, Interpose::Off) => {
             return Err(conflict("ids that are to be translated must be seen"));
         }
         (_, Interpose::Library) => both(true, false),
         (_, Interpose::Kernel) => both(false, true),
-        (Ids::Translate, Interpose::Auto) => both(true, true),
+        (IdKeeping::Translate, Interpose::Auto) => both(true, true),
     })
 }
 
@@ -140,6 +146,24 @@ pub fn exec(request: Exec, control: &Control) -> Result<Executed, Fault> {
 
 pub fn ps(request: Ps, _control: &Control) -> Result<Applications, Fault> {
     Ok(Applications { apps: capsule::list(&request.home).into_iter().map(Row::from).collect() })
+}
+
+/// # Errors
+/// [`Code::NoTarget`] when there is no such process, or it belongs to no application of this home.
+pub fn owner(request: Owner, _control: &Control) -> Result<Owned, Fault> {
+    match capsule::owner_of(&request.home, request.pid) {
+        Some(aid) => Ok(Owned { aid }),
+        None => {
+            let exists = std::path::Path::new(&format!("/proc/{}", request.pid)).exists();
+            let why = if exists { "it belongs to none" } else { "there is no such process" };
+            Err(Fault::new(
+                Code::NoTarget,
+                format!("Could not find the application of process {}", request.pid),
+            )
+            .because(why)
+            .hint("Run \"stasis ps\" to see your applications"))
+        }
+    }
 }
 
 pub fn remove(request: Remove, _control: &Control) -> Result<Done, Fault> {

@@ -10,6 +10,7 @@ use crate::state::descriptors::{DescriptionV1, pipe::PipeV1, unix::SocketV1};
 use crate::state::ghosts::GhostV1;
 use crate::state::host::HostV1;
 use crate::state::locks::LockV1;
+use crate::state::posix_memory::PosixMemoryV1;
 use crate::state::process::ProcessV1;
 use crate::state::shared_memory::SharedMemoryV1;
 use crate::state::system_v::SystemVV1;
@@ -40,6 +41,8 @@ pub struct Chain {
     pub system_v: SystemVV1,
     /// Where System V ids are translated.
     pub translation: Option<TranslationV1>,
+    /// What is in the application's own `/dev/shm`; none where it has the host's.
+    pub posix_memory: Option<PosixMemoryV1>,
     pub locks: Vec<LockV1>,
     pub cgroups: CgroupsV1,
 }
@@ -61,6 +64,7 @@ impl Chain {
         put(writer, "ghosts", &self.ghosts)?;
         put(writer, "system_v", &self.system_v)?;
         put(writer, "translation", &self.translation)?;
+        put(writer, "posix_memory", &self.posix_memory)?;
         put(writer, "locks", &self.locks)?;
         put(writer, "cgroups", &self.cgroups)
     }
@@ -81,6 +85,7 @@ impl Chain {
             ghosts: get(reader, "ghosts")?,
             system_v: get(reader, "system_v")?,
             translation: get(reader, "translation")?,
+            posix_memory: find(reader, "posix_memory")?.flatten(),
             locks: get(reader, "locks")?,
             cgroups: get(reader, "cgroups")?,
         };
@@ -98,12 +103,20 @@ fn put<T: Serialize>(writer: &mut SnapshotWriter, kind: &str, value: &T) -> Resu
 }
 
 fn get<T: DeserializeOwned>(reader: &mut SnapshotReader, kind: &str) -> Result<T> {
+    find(reader, kind)?.ok_or_else(|| {
+        Fault::new(Code::ImageDamaged, format!("Could not read section \"{kind}\" of the snapshot"))
+            .because("the section is missing")
+    })
+}
+
+/// A section that older versions did not write.
+fn find<T: DeserializeOwned>(reader: &mut SnapshotReader, kind: &str) -> Result<Option<T>> {
     let damaged = |why: String| {
         Fault::new(Code::ImageDamaged, format!("Could not read section \"{kind}\" of the snapshot"))
             .because(why)
     };
     let section = reader.section(kind).explain(|| format!("Could not read section \"{kind}\""))?;
-    let section = section.ok_or_else(|| damaged("the section is missing".to_owned()))?;
+    let Some(section) = section else { return Ok(None) };
     if section.version > VERSION {
         return Err(Fault::new(
             Code::ImageTooNew,
@@ -112,5 +125,5 @@ fn get<T: DeserializeOwned>(reader: &mut SnapshotReader, kind: &str) -> Result<T
         .because(format!("it is of version {}, this program knows {VERSION}", section.version))
         .hint("Use the version of stasis that made the snapshot, or a newer one"));
     }
-    ciborium::from_reader(&section.body[..]).map_err(|error| damaged(error.to_string()))
+    ciborium::from_reader(&section.body[..]).map(Some).map_err(|error| damaged(error.to_string()))
 }

@@ -4,7 +4,7 @@ use crate::ids::DescriptionId;
 use crate::state::descriptors::{self, epoll, network, pidfd, pipe, regular, unix};
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::FrozenCopy;
-use crate::state::{ghosts, locks, shared_memory, system_v, terminals, translation};
+use crate::state::{ghosts, locks, posix_memory, shared_memory, system_v, terminals, translation};
 use std::collections::{HashMap, HashSet};
 
 #[derive(Default)]
@@ -12,6 +12,8 @@ pub struct Collection {
     pub view: View,
     pub shared_memory: shared_memory::Collector,
     pub ghosts: ghosts::Collector,
+    /// What is in the application's own `/dev/shm`.
+    pub posix_memory: Option<posix_memory::Source>,
     pub locks: locks::Collector,
     pub system_v: system_v::Collector,
     /// Where System V ids are translated.

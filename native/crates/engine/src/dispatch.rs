@@ -1,6 +1,6 @@
 //! From a request to the operation that answers it.
 
-use crate::{capsules, doctor, inspect, restore, snapshot, store};
+use crate::{capsules, doctor, inspect, resources, restore, snapshot, store};
 use abi::{Code, Control, Fault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,7 +33,9 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         "stop" => answer(request, control, capsules::stop),
         "wait" => answer(request, control, capsules::wait),
         "exec" => answer(request, control, capsules::exec),
+        "ids" => answer(request, control, resources::list),
         "ps" => answer(request, control, capsules::ps),
+        "owner" => answer(request, control, capsules::owner),
         "remove" => answer(request, control, capsules::remove),
         "list" => answer(request, control, store::list),
         "verify" => answer(request, control, store::verify),

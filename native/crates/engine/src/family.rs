@@ -177,7 +177,8 @@ impl<'a> Family<'a> {
                 made => return made.map_err(|error| pid_taken(OriginalPid(id), &error)),
             }
         }
-        let fault = Fault::new(Code::RestoreFailed, "Could not find a process id for a helper of the restore");
+        let fault =
+            Fault::new(Code::RestoreFailed, "Could not find a process id for a helper of the restore");
         Err(last.into_iter().fold(fault, |fault, error| fault.because(error)))
     }
 

@@ -20,6 +20,7 @@ mod place;
 mod procfs;
 mod program;
 mod rebuild;
+mod resources;
 mod restore;
 mod snapshot;
 mod state;

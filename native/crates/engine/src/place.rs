@@ -24,11 +24,13 @@ impl Place {
             return Ok(Self { cradle: Cradle::Caller, root: Vec::new(), output: None });
         };
         let offsets = clock_offsets(chain)?;
-        let building = {
-            let interposition = chain.translation.as_ref().map(|saved| saved.interposition);
-            let name = request.name.as_deref();
-            capsule::build(saved, name, Some(offsets), interposition, &request.home, init)?
+        let new = capsule::New {
+            name: request.name.as_deref(),
+            clock_offsets: Some(offsets),
+            interposition: chain.translation.as_ref().map(|saved| saved.interposition),
+            own_shared_memory: chain.posix_memory.is_some(),
         };
+        let building = capsule::build(saved, new, &request.home, init)?;
         let root = format!("/proc/{}/root", building.init()).into_bytes();
         let log = if request.detach {
             building.log()?.into()

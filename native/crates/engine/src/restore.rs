@@ -15,8 +15,8 @@ use crate::state::seccomp::{self, SeccompV1};
 use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
-    cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process, processor,
-    shared_memory, signals, system_v, terminals, thread, timers, translation,
+    cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, posix_memory, process,
+    processor, shared_memory, signals, system_v, terminals, thread, timers, translation,
 };
 use crate::stub::Hole;
 use ::capsule::Aid;
@@ -142,6 +142,11 @@ fn create_processes(
     let place = Place::prepare(request, image, init)?;
     let first_free = first_free_descriptor(image);
     let mut nursery = Nursery::new(place.cradle, find_hole(image)?, image.host.vdso.clone(), first_free)?;
+    if let Some(folder) = &image.posix_memory {
+        posix_memory::apply(folder, &place.root, &|pack| {
+            reader.pack_file(pack).map_err(std::io::Error::other)
+        })?;
+    }
     identity::check(image, |path| {
         let unmoved = moved(path, &request.files).is_none();
         unmoved.then(|| PathBuf::from(OsStr::from_bytes(&[&place.root, path].concat())))
@@ -227,6 +232,9 @@ fn settle(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()>
     system_v::settle(&image.system_v, nursery, rebuild)?;
     image.translation.iter().try_for_each(|saved| translation::settle(saved, nursery, rebuild))?;
     rebuild.ghosts.finish()?;
+    if let Some(folder) = &image.posix_memory {
+        posix_memory::settle(folder, &rebuild.root)?;
+    }
     locks::apply(&image.locks, nursery, rebuild)?;
     descriptors::watch(&image.descriptions, rebuild)
 }

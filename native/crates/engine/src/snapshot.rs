@@ -11,7 +11,7 @@ use crate::state::frozen_copy::{self, FrozenCopy};
 use crate::state::namespaces;
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
-use crate::state::{cgroups, descriptors, host, system_v, translation};
+use crate::state::{cgroups, descriptors, host, posix_memory, posix_queues, system_v, translation};
 use crate::summary::SummaryV1;
 use abi::request::{Snapshot, Target, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
@@ -173,6 +173,8 @@ impl Subject {
         if let Self::Capsule(source) = self {
             collection.view = View::through(source.init);
             collection.terminals.helper = Some(source.init);
+            collection.terminals.own_devpts = source.device(source.own.terminals, "/dev/pts");
+            collection.ghosts.own_memory = source.device(source.own.shared_memory, posix_memory::FOLDER);
             collection.log = std::fs::metadata(&source.log).ok().map(|meta| (meta.dev(), meta.ino()));
         }
         collection
@@ -230,6 +232,12 @@ fn capture(
         control.advance(1);
     }
     system_v::collect(tree, ids.as_ref(), &mut collection.system_v)?;
+    if let Subject::Capsule(source) = subject {
+        posix_queues::require_none(tree, source.queues.as_ref())?;
+        if source.own.shared_memory {
+            collection.posix_memory = Some(posix_memory::collect(tree, source.init)?);
+        }
+    }
     collection.connections.collect(&mut collection.notes)?;
     descriptors::finish(tree, &processes, &mut collection)?;
     descriptors::complete(&processes, &mut collection)?;
@@ -249,6 +257,7 @@ fn capture(
         ghosts: collection.ghosts.sources.into_iter().map(|source| source.ghost).collect(),
         system_v: collection.system_v.finish(),
         translation: ids,
+        posix_memory: collection.posix_memory.map(posix_memory::Source::finish),
         locks: collection.locks.finish(tree),
         cgroups: cgroups::collect(tree, &mut collection.notes)?,
     };
@@ -277,7 +286,8 @@ fn copy_pages(
         jobs.push((source, plan, live));
         copies.extend(copy.map(|copy| (copy, index)));
     }
-    let objects: u64 = collection.shared_memory.sources.iter().map(|source| source.object.size).sum();
+    let memory: u64 = collection.shared_memory.sources.iter().map(|source| source.object.size).sum();
+    let objects = memory + collection.posix_memory.as_ref().map_or(0, posix_memory::Source::bytes);
     let planned = jobs.iter().map(|job| job.1.bytes).sum::<u64>();
     control.phase(Phase::WritingMemory, planned + objects, Unit::Bytes);
     let pack = writer.pack();
@@ -288,6 +298,7 @@ fn copy_pages(
         &mut collection.shared_memory.sources,
         &mut collection.ghosts.sources,
         &mut collection.system_v.segments.sources,
+        collection.posix_memory.as_mut(),
         pack,
         control,
     )?;

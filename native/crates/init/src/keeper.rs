@@ -8,7 +8,7 @@ use crate::link::{Link, at_io};
 use crate::program::Started;
 use crate::translation::Translation;
 use crate::{requests, sweep};
-use abi::wire::{Failure, IDS, Reply, StatusFile, Step};
+use abi::wire::{Failure, IDS, Own, Reply, StatusFile, Step};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,6 +29,8 @@ pub struct Keeper {
     pub console: Option<Console>,
     /// Descriptors that must outlive the command, by name.
     pub deposits: BTreeMap<String, OwnedFd>,
+    /// What the application has for itself in `/dev`.
+    pub own: Own,
     /// The engine that restores an application here, until it commits.
     pub builder: Option<u64>,
     pub clients: BTreeMap<u64, Client>,
@@ -56,6 +58,7 @@ impl Keeper {
         door: UnixListener,
         children: SignalFd,
         folders: Folders,
+        own: Own,
         translation: Option<Translation>,
     ) -> Result<Self, Failure> {
         let table = translation.as_ref().map(|translation| translation.file().try_clone_to_owned());
@@ -64,6 +67,7 @@ impl Keeper {
             family: Family::default(),
             console: None,
             deposits: table.into_iter().map(|table| (IDS.to_owned(), table)).collect(),
+            own,
             builder: None,
             clients: BTreeMap::new(),
             next_client: 0,

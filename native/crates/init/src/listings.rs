@@ -7,7 +7,7 @@ use ids::{Class, Srid, Table};
 use std::ffi::CString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use sys::fanotify::OpenRequests;
@@ -43,6 +43,14 @@ impl Listings {
         };
         let requests = OpenRequests::new().and_then(watch).ok();
         Ok(Self { requests, files })
+    }
+
+    /// The kernel's file for a class, opened anew.
+    pub fn kernel(&self, class: Class) -> Option<sys::Result<OwnedFd>> {
+        let file = self.files.iter().find(|file| file.class == class)?;
+        // By its descriptor: its path leads to what covers it.
+        let path = format!("/proc/self/fd/{}", file.kernel.as_raw_fd());
+        Some(File::open(path).map(OwnedFd::from).map_err(|error| sys::Errno::from_io(&error)))
     }
 
     pub fn requests(&self) -> Option<BorrowedFd<'_>> {

@@ -9,6 +9,7 @@
 mod blank;
 mod client;
 mod console;
+mod devices;
 mod embedded;
 mod family;
 mod folders;

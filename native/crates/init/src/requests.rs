@@ -2,6 +2,7 @@
 
 use crate::blank;
 use crate::console::{Console, Guard};
+use crate::devices;
 use crate::keeper::Keeper;
 use crate::link::at;
 use crate::program;
@@ -61,6 +62,12 @@ fn answer(
             Reply::Done
         }
         Request::Listen => listen(keeper, descriptors)?,
+        Request::OpenIpc(list) => {
+            // Where ids are translated, /proc/sysvipc shows the application its own.
+            let kernels = keeper.translation.as_ref().and_then(|translation| translation.kernel_list(list));
+            let list = kernels.unwrap_or_else(|| devices::open(list)).map_err(at(Step::NoSuchDescriptor))?;
+            return Ok(Some((Reply::Descriptor, vec![list])));
+        }
         Request::Commit => {
             keeper.builder = None;
             Reply::Done
@@ -80,6 +87,7 @@ fn status(keeper: &Keeper) -> Result<Answer, Failure> {
         ending: keeper.family.ending(),
         terminal: keeper.console.is_some(),
         hostname: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim_end().to_owned(),
+        own: keeper.own,
     };
     Ok((Reply::Status(status), [own].into_iter().chain(root).collect()))
 }

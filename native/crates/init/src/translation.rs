@@ -5,8 +5,8 @@ use crate::link::{at, at_io};
 use crate::listings::{Listings, put};
 use crate::{embedded, sweep};
 use abi::interposition;
-use abi::wire::{self, Failure, Step};
-use ids::Table;
+use abi::wire::{self, Failure, IpcList, Step};
+use ids::{Class, Table};
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -93,6 +93,16 @@ impl Translation {
     /// Where somebody waits to open a listing, if anybody can.
     pub fn listing_requests(&self) -> Option<BorrowedFd<'_>> {
         self.listings.requests()
+    }
+
+    /// The kernel's own list of the objects of a kind, whatever is shown in its place.
+    pub fn kernel_list(&self, list: IpcList) -> Option<sys::Result<OwnedFd>> {
+        self.listings.kernel(match list {
+            IpcList::Segments => Class::Memory,
+            IpcList::Semaphores => Class::Semaphores,
+            IpcList::Queues => Class::Messages,
+            IpcList::PosixQueues => return None,
+        })
     }
 
     /// Shows those who wait what they wait for.

@@ -1,5 +1,6 @@
 //! PID 1's first steps: the mounts of its namespace, its socket, and the application.
 
+use crate::devices;
 use crate::folders::Folders;
 use crate::keeper::Keeper;
 use crate::link::{Link, at};
@@ -62,6 +63,7 @@ fn build(
     lifecycle::set_soft_nofile(u64::MAX).map_err(at(Step::Session))?;
     namespaces::make_mounts_private().map_err(at(Step::Mounts))?;
     namespaces::mount_proc().map_err(at(Step::MountProc))?;
+    let own = devices::furnish(launch.own_shared_memory)?;
     if let Some(hostname) = &launch.hostname {
         namespaces::set_hostname(hostname).map_err(at(Step::Hostname))?;
     }
@@ -75,5 +77,5 @@ fn build(
     sockets::listen(listener.as_fd(), BACKLOG).map_err(at(Step::Listen))?;
     let door = UnixListener::from(listener);
     door.set_nonblocking(true).map_err(crate::link::at_io(Step::Listen))?;
-    Keeper::new(door, children, Folders::new(state, run, &launch.socket), translation)
+    Keeper::new(door, children, Folders::new(state, run, &launch.socket), own, translation)
 }

@@ -18,6 +18,7 @@ fn build(place: &Place) -> Building {
         interposition: None,
         hostname: Some("again".into()),
         clock_offsets: Some(OFFSETS),
+        own_shared_memory: true,
         terminal: false,
     };
     capsule::build(&place.home, spec, &helper()).unwrap()

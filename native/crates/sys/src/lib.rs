@@ -12,6 +12,7 @@ pub mod files;
 pub mod folder;
 pub mod lifecycle;
 pub mod memory;
+pub mod mounts;
 pub mod namespaces;
 pub mod network;
 pub mod paths;

@@ -3,6 +3,7 @@
 use crate::{Errno, Result};
 use std::ffi::CStr;
 use std::ops::BitOr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 /// A set of namespace kinds, as the `CLONE_NEW*` bits that unshare(2) takes.
@@ -78,7 +79,17 @@ pub fn set_hostname(name: &str) -> Result<()> {
 
 /// Moves the calling thread, and no other, into a cgroup namespace (`file` is a /proc/PID/ns/cgroup).
 pub fn enter_cgroup(file: &std::fs::File) -> Result<()> {
-    use std::os::fd::AsRawFd;
     // SAFETY: plain numbers; a cgroup namespace may be joined by one thread of many (setns(2)).
     Errno::check(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWCGROUP) }.into()).map(drop)
+}
+
+/// The namespace around a PID or user namespace (`NS_GET_PARENT`, ioctl_ns(2)). `EPERM` where that is not within the
+/// caller's own.
+pub fn parent(namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
+    const NS_GET_PARENT: libc::c_ulong = 0xb702;
+    // SAFETY: the request takes no argument; the new descriptor belongs to nobody else.
+    unsafe {
+        let fd = Errno::check(libc::ioctl(namespace.as_raw_fd(), NS_GET_PARENT).into())?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
 }

@@ -2,6 +2,7 @@
 //! anything is made of it. Checksums only tell that nothing changed by accident.
 
 mod memory;
+mod posix_memory;
 mod process;
 mod resources;
 

@@ -5,8 +5,10 @@ use crate::ids::OriginalPid;
 use crate::state::translation;
 use abi::request::{Home, Target};
 use abi::wire::IDS;
-use capsule::{Aid, BuildSpec, Building, Capsule, ClockOffsets, Ending, Interposition};
+use capsule::{Aid, BuildSpec, Building, Capsule, ClockOffsets, Ending, Interposition, IpcList, Own};
 use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,12 +30,22 @@ pub struct Source {
     pub saved: CapsuleV1,
     pub init: i32,
     pub log: PathBuf,
+    /// What it has for itself in `/dev`.
+    pub own: Own,
+    /// The mqueue file system of its IPC namespace, where the kernel has one.
+    pub queues: Option<OwnedFd>,
     /// Where its System V ids are translated.
     pub interposition: Option<Interposition>,
     capsule: Capsule,
 }
 
 impl Source {
+    /// The device number of a file system that the application has for itself, if it has.
+    pub fn device(&self, own: bool, path: &str) -> Option<u64> {
+        let meta = std::fs::metadata(format!("/proc/{}/root{path}", self.init));
+        meta.ok().filter(|_| own).map(|meta| meta.dev())
+    }
+
     /// Keeps the application from making and removing ids, and finds its table, where ids are translated.
     pub fn hold_ids(&mut self) -> Result<Option<translation::Source>> {
         let Some(interposition) = self.interposition else { return Ok(None) };
@@ -72,26 +84,33 @@ pub fn find(home: &Home, target: &Target) -> Result<Option<Source>> {
         terminal: hosted.terminal,
     };
     let log = home.data.join("apps").join(aid.to_string()).join("log");
+    // One that an older version started does not know the question.
+    let queues = found.open_ipc(IpcList::PosixQueues).unwrap_or_default();
     let interposition = found.interposition();
-    Ok(Some(Source { saved, init: hosted.init, log, interposition, capsule: found }))
+    let (init, own) = (hosted.init, hosted.own);
+    Ok(Some(Source { saved, init, log, own, queues, interposition, capsule: found }))
 }
 
-/// Makes an empty capsule like the saved one, under `name` where one is given.
-pub fn build(
-    saved: &CapsuleV1,
-    name: Option<&str>,
-    clock_offsets: Option<ClockOffsets>,
-    interposition: Option<Interposition>,
-    home: &Home,
-    init: &[u8],
-) -> Result<Building> {
+/// What a new capsule has that the saved one does not say.
+pub struct New<'a> {
+    /// What it is called, where not as before.
+    pub name: Option<&'a str>,
+    pub clock_offsets: Option<ClockOffsets>,
+    pub interposition: Option<Interposition>,
+    /// The application brings its `/dev/shm` along.
+    pub own_shared_memory: bool,
+}
+
+/// Makes an empty capsule like the saved one.
+pub fn build(saved: &CapsuleV1, new: New, home: &Home, init: &[u8]) -> Result<Building> {
     let spec = BuildSpec {
-        name: name.unwrap_or(&saved.name).to_owned(),
+        name: new.name.unwrap_or(&saved.name).to_owned(),
         command: saved.command.clone(),
         hostname: (!saved.hostname.is_empty()).then(|| saved.hostname.clone()),
-        clock_offsets,
+        clock_offsets: new.clock_offsets,
         terminal: saved.terminal,
-        interposition,
+        interposition: new.interposition,
+        own_shared_memory: new.own_shared_memory,
     };
     capsule::build(home, spec, init)
 }

@@ -101,6 +101,9 @@ impl FileRefV1 {
             Name::Lost(path) => {
                 let mut file = Self::new(path, meta);
                 let view = collection.view.clone();
+                if let Some(path) = collection.ghosts.named_in_memory((meta.dev(), meta.ino()), &view) {
+                    return Ok(Self::new(&path, meta));
+                }
                 file.ghost = Some(collection.ghosts.add(pid, through, path, meta, &view)?);
                 Ok(file)
             }
@@ -147,6 +150,13 @@ pub fn collect_mapped(pid: i32, map: &Mapping, collection: &mut Collection) -> R
         && meta.ino() == map.inode
     {
         return Ok(FileRefV1::new(&map.name, &meta));
+    }
+    // Without asking for the file itself, which an ordinary user may not have.
+    let inode = (sys::files::device(map.device.0, map.device.1), map.inode);
+    if let Some(path) = collection.ghosts.named_in_memory(inode, &collection.view)
+        && let Ok(meta) = std::fs::metadata(collection.view.path(&path))
+    {
+        return Ok(FileRefV1::new(&path, &meta));
     }
     let what = || format!("Could not examine the file mapped at {:#x} in process {pid}", map.start);
     let meta = std::fs::metadata(&through).explain(what)?;

@@ -6,6 +6,7 @@
 
 use super::filesystem::View;
 use super::memory::PageRunV1;
+use super::posix_memory;
 use crate::explain::{Explain, Result, refused};
 use crate::rebuild::Rebuild;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,8 @@ pub struct Source {
 pub struct Collector {
     by_inode: HashMap<(u64, u64), u32>,
     pub sources: Vec<Source>,
+    /// Device number of the `/dev/shm` that the application has for itself.
+    pub own_memory: Option<u64>,
 }
 
 /// A deleted file that takes more than this on disk is refused: it would be copied while the application waits.
@@ -90,6 +93,13 @@ impl Collector {
             self.sources.push(Source { ghost: ghost(id, path, meta, elsewhere), file });
         }
         Ok(id)
+    }
+
+    /// The path, in the application's view, of a file in its own `/dev/shm` that the kernel knows by a name that is gone.
+    /// So it is with every named semaphore: sem_open(3) makes it under another name.
+    pub fn named_in_memory(&self, inode: (u64, u64), view: &View) -> Option<ByteBuf> {
+        let is_own = self.own_memory == Some(inode.0);
+        is_own.then(|| other_name(Path::new(posix_memory::FOLDER), inode, view)).flatten()
     }
 }
 
@@ -133,7 +143,8 @@ fn find_elsewhere(
     let what = || format!("Could not examine {}", through.display());
     let file = sys::files::open(through, libc::O_PATH).explain(what)?;
     let handle = sys::paths::handle_of(file.as_fd()).ok().map(|(kind, bytes)| (kind, ByteBuf::from(bytes)));
-    let name = other_name(path, meta, view);
+    let parent = Path::new(std::ffi::OsStr::from_bytes(path)).parent();
+    let name = parent.and_then(|parent| other_name(parent, (meta.dev(), meta.ino()), view));
     if handle.is_none() && name.is_none() {
         let what = format!("the file {}", String::from_utf8_lossy(path));
         let why = "this name of it was deleted, it has others, and none of them could be found";
@@ -142,10 +153,9 @@ fn find_elsewhere(
     Ok(ElsewhereV1 { inode: meta.ino(), handle, name })
 }
 
-/// Looks for another name of a file in the folder where its lost name was, and below.
-fn other_name(path: &[u8], meta: &Metadata, view: &View) -> Option<ByteBuf> {
-    let parent = Path::new(std::ffi::OsStr::from_bytes(path)).parent()?;
-    let mut folders = vec![parent.to_path_buf()];
+/// Looks for another name of a file in a folder, such as that where its lost name was, and below.
+fn other_name(folder: &Path, inode: (u64, u64), view: &View) -> Option<ByteBuf> {
+    let mut folders = vec![folder.to_path_buf()];
     let mut left = SEARCHED;
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(view.path(folder.as_os_str().as_bytes())) else { continue };
@@ -153,10 +163,10 @@ fn other_name(path: &[u8], meta: &Metadata, view: &View) -> Option<ByteBuf> {
             left = left.checked_sub(1)?;
             let Ok(found) = entry.metadata() else { continue };
             let name = folder.join(entry.file_name());
-            if (found.dev(), found.ino()) == (meta.dev(), meta.ino()) {
+            if (found.dev(), found.ino()) == inode {
                 return Some(ByteBuf::from(name.into_os_string().into_encoded_bytes()));
             }
-            if found.is_dir() && found.dev() == meta.dev() {
+            if found.is_dir() && found.dev() == inode.0 {
                 folders.push(name);
             }
         }

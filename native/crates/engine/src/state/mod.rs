@@ -16,6 +16,8 @@ pub mod locks;
 pub mod memory;
 pub mod namespaces;
 pub mod pages;
+pub mod posix_memory;
+pub mod posix_queues;
 pub mod process;
 pub mod processor;
 pub mod scheduling;

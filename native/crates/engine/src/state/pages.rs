@@ -4,7 +4,7 @@
 //! copy-on-write child offers the same two questions.
 
 use super::memory::{BackingV1, MappingV1, PageRunV1};
-use super::{ghosts, shared_memory, system_v};
+use super::{ghosts, posix_memory, shared_memory, system_v};
 use crate::explain::{Explain, Result};
 use abi::{Code, Control, Fault};
 use image::PackWriter;
@@ -208,6 +208,7 @@ pub fn collect_objects(
     memory: &mut [shared_memory::Source],
     ghosts: &mut [ghosts::Source],
     segments: &mut [system_v::Source],
+    folder: Option<&mut posix_memory::Source>,
     pack: &mut PackWriter,
     control: &Control,
 ) -> Result<()> {
@@ -217,9 +218,35 @@ pub fn collect_objects(
     for source in segments {
         source.segment.pages = copy_file(&source.file, source.segment.size, pack, control)?;
     }
+    for file in folder.into_iter().flat_map(posix_memory::Source::files) {
+        let (file, size, pages) = file.explain(|| "Could not read a file in /dev/shm".to_owned())?;
+        *pages = copy_file(&file, size, pack, control)?;
+    }
     for source in ghosts {
         if let Some(file) = &source.file {
             source.ghost.pages = copy_file(file, source.ghost.size, pack, control)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the saved contents of a file of `size` bytes back. `pack` gives the pack of a number.
+pub fn fill_file<'p>(
+    file: &File,
+    runs: &[PageRunV1],
+    size: u64,
+    pack: &dyn Fn(u32) -> std::io::Result<&'p File>,
+) -> std::io::Result<()> {
+    for run in runs {
+        let pack = pack(run.pack)?;
+        let end = run.length.min(size.saturating_sub(run.start));
+        let mut buffer = vec![0u8; (1 << 20).min(end as usize)];
+        let mut done = 0;
+        while done < end {
+            let part = &mut buffer[..(end - done).min(1 << 20) as usize];
+            pack.read_exact_at(part, run.offset + done)?;
+            file.write_all_at(part, run.start + done)?;
+            done += part.len() as u64;
         }
     }
     Ok(())

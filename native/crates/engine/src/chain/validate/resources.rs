@@ -39,6 +39,10 @@ pub fn check(chain: &Chain, known: &Known) -> Check {
         ensure(is_page_size(segment.huge), "huge", "there are no such pages").map_err(of)?;
         check_runs(&segment.pages, segment.size, known).map_err(of)?;
     }
+    if let Some(folder) = &chain.posix_memory {
+        ensure(chain.capsule.is_some(), "posix_memory", "only a capsule has it")?;
+        super::posix_memory::check(folder, known)?;
+    }
     let Some(capsule) = &chain.capsule else { return Ok(()) };
     let is_there = |pid| chain.processes.iter().any(|process| process.pid == pid);
     ensure(capsule.root.is_none_or(is_there), "capsule.root", "it is none of the processes")?;

@@ -1,10 +1,12 @@
 use super::*;
 use crate::ids::OriginalPid;
+use crate::state::capsule::CapsuleV1;
 use crate::state::descriptors::{DescriptionV1, DescriptorV1, KindV1, pipe};
 use crate::state::filesystem::{FileRefV1, FilesystemV1};
 use crate::state::host::{HostV1, VdsoV1};
 use crate::state::limits::LimitV1;
 use crate::state::memory::{AddressSpaceV1, BackingV1, MappingV1, PageRunV1};
+use crate::state::posix_memory::{self, EntryV1, PosixMemoryV1};
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
 use crate::state::signals::{ActionV1, SignalsV1};
 use crate::state::thread::ThreadV1;
@@ -237,4 +239,46 @@ fn no_strange_value_anywhere_makes_validation_panic() {
         check(&chain);
     });
     assert!(tried > 500, "{tried}");
+}
+
+fn entry(path: &[u8], body: posix_memory::BodyV1) -> EntryV1 {
+    EntryV1 { path: bytes(path), body, mode: 0o644, uid: 0, gid: 0, accessed_ns: 0, modified_ns: 0 }
+}
+
+#[test]
+fn nothing_is_made_outside_of_the_memory_folder() {
+    use posix_memory::BodyV1::{File, Folder, Link, Same};
+    let capsule = CapsuleV1 {
+        aid: String::new(),
+        name: "a".to_owned(),
+        command: Vec::new(),
+        hostname: String::new(),
+        root: None,
+        ending: None,
+        terminal: false,
+    };
+    let file = || File { size: 100, pages: Vec::new() };
+    let with = |entries: Vec<EntryV1>| {
+        let top = [entry(b"", Folder)];
+        let entries = top.into_iter().chain(entries).collect();
+        let mut chain = Chain { capsule: Some(capsule.clone()), ..chain() };
+        chain.posix_memory = Some(PosixMemoryV1 { entries });
+        validate(&chain, &extents)
+    };
+    let inner = || entry(b"inner", Folder);
+    let link = || entry(b"inner", Link { target: bytes(b"/etc") });
+    with(vec![inner(), entry(b"inner/a", file()), entry(b"b", Same { entry: 2 }), entry(b"c", file())])
+        .unwrap();
+    let outside = [&b".."[..], b"../a", b"/etc/a", b"inner/../../a", b"inner/", b"missing/a", b"a\0b", b""];
+    for path in outside {
+        assert!(with(vec![inner(), entry(path, file())]).is_err(), "{}", String::from_utf8_lossy(path));
+    }
+    assert!(with(vec![link(), entry(b"inner/a", file())]).is_err(), "a path leads through a link");
+    assert!(with(vec![inner(), link()]).is_err(), "a name is there twice");
+    assert!(with(vec![entry(b"a", Same { entry: 1 })]).is_err(), "a name is its own");
+    assert!(with(vec![entry(b"a", Same { entry: 0 })]).is_err(), "a folder has two names");
+    let pages = vec![PageRunV1 { start: 0, length: 0x1000, pack: 1, offset: 0x1000 }];
+    assert!(with(vec![entry(b"a", File { size: 100, pages })]).is_err(), "contents lie in no pack");
+    let nowhere = Chain { posix_memory: Some(PosixMemoryV1 { entries: vec![inner()] }), ..chain() };
+    assert!(validate(&nowhere, &extents).is_err(), "there is no capsule");
 }

@@ -62,11 +62,12 @@ pub fn collect(found: &Found, id: DescriptionId, collection: &mut Collection) ->
     }
     let live = !matches!(Termios::of(found.file.as_fd()), Err(Errno::EIO));
     let side = if rdev == ALIAS { SideV1::Alias } else { SideV1::Slave };
-    let real = if rdev.0 == SLAVES { Ok(rdev) } else { pty::device(found.file.as_fd()) };
-    let key = match real {
-        Ok(device) => Key::of_device(device),
+    let terminals = &collection.terminals;
+    let key = match pty::device(found.file.as_fd()) {
+        _ if rdev.0 == SLAVES => terminals.key(rdev, Some(found.meta.dev())),
+        Ok(device) => terminals.key(device, None),
         Err(_) if side == SideV1::Alias => Key::Lost(id),
-        Err(_) => Key::of_device(rdev),
+        Err(_) => terminals.key(rdev, None),
     };
     if let Key::Device(..) = key {
         if !live {

@@ -3,13 +3,13 @@
 use super::{ElsewhereV1, GhostV1, here};
 use crate::explain::{Explain, Result};
 use crate::rebuild::Rebuild;
-use crate::state::memory::PageRunV1;
+use crate::state::pages;
 use abi::{Code, Fault};
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The paths under which ghosts can be opened, and what goes again when they all have been; at the latest when this is
@@ -146,9 +146,7 @@ fn make(ghost: &GhostV1, rebuild: &mut Rebuild) -> Result<()> {
     if ghost.mode & libc::S_IFMT == libc::S_IFREG {
         let file = OpenOptions::new().write(true).open(&path).explain(what)?;
         file.set_len(ghost.size).explain(what)?;
-        for run in &ghost.pages {
-            fill(&file, run, ghost.size, rebuild).explain(what)?;
-        }
+        pages::fill_file(&file, &ghost.pages, ghost.size, &|pack| rebuild.pack(pack)).explain(what)?;
         if ghost.nameless {
             settle(ghost, &path)?;
         }
@@ -200,18 +198,4 @@ fn create_at(ghost: &GhostV1, path: &Path) -> std::io::Result<()> {
         }
         _ => Err(ErrorKind::Unsupported.into()),
     }
-}
-
-fn fill(file: &File, run: &PageRunV1, size: u64, rebuild: &Rebuild) -> std::io::Result<()> {
-    let pack = rebuild.pack(run.pack)?;
-    let end = run.length.min(size.saturating_sub(run.start));
-    let mut buffer = vec![0u8; (1 << 20).min(end as usize)];
-    let mut done = 0;
-    while done < end {
-        let part = &mut buffer[..(end - done).min(1 << 20) as usize];
-        pack.read_exact_at(part, run.offset + done)?;
-        file.write_all_at(part, run.start + done)?;
-        done += part.len() as u64;
-    }
-    Ok(())
 }

@@ -15,6 +15,7 @@ pub use attach::attach;
 pub use queues::QueueV1;
 pub use segments::{SegmentV1, Source, is_segment};
 pub use semaphores::SemaphoreSetV1;
+pub use status::PermissionsV1;
 
 use crate::explain::{Explain, Result, refused};
 use crate::freeze::FrozenTree;

@@ -103,7 +103,8 @@ pub fn settle(saved: &SemaphoreSetV1, nursery: &Nursery, rebuild: &Rebuild) -> R
         let first = &saved.semaphores[number];
         // Up and down in one operation: nothing changes but sem_otime.
         let (up, down) = if first.value > 0 { (-1i16, 1i16) } else { (1, -1) };
-        let operation = |change: i16| [(number as u16).to_le_bytes(), change.to_le_bytes(), 0u16.to_le_bytes()].concat();
+        let operation =
+            |change: i16| [(number as u16).to_le_bytes(), change.to_le_bytes(), 0u16.to_le_bytes()].concat();
         let at = program.data(&[operation(up), operation(down)].concat());
         program.call("semop", libc::SYS_semop, &[id as u64, at, 2]);
         program.run(&actor(first.last, rebuild))?;

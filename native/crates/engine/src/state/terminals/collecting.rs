@@ -22,15 +22,11 @@ pub const SLAVES: u32 = 136;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     Pts(u32),
+    /// Of an instance of devpts that is not the application's own: it was inherited from whoever started it.
+    OuterPts(u32),
     Device(u32, u32),
     /// Hung up, and so without a number.
     Lost(DescriptionId),
-}
-
-impl Key {
-    pub fn of_device((major, minor): (u32, u32)) -> Self {
-        if major == SLAVES { Self::Pts(minor) } else { Self::Device(major, minor) }
-    }
 }
 
 /// A descriptor of a terminal.
@@ -62,9 +58,26 @@ pub struct Collector {
     pub notes: Vec<String>,
     /// The capsule's helper, when a capsule is being captured.
     pub helper: Option<i32>,
+    /// Device number of the devpts that the capsule has for itself; none where there is but one.
+    pub own_devpts: Option<u64>,
 }
 
 impl Collector {
+    /// The terminal of a device number, which was found in the devpts `instance` where that is known. Where it is not, as
+    /// for controlling terminals, it is one of the application's own if that has one of this number.
+    pub fn key(&self, (major, minor): (u32, u32), instance: Option<u64>) -> Key {
+        let exists = || {
+            let helper = self.helper.unwrap_or_default();
+            std::path::Path::new(&format!("/proc/{helper}/root/dev/pts/{minor}")).exists()
+        };
+        match (major, self.own_devpts, instance) {
+            (SLAVES, Some(own), Some(instance)) if own != instance => Key::OuterPts(minor),
+            (SLAVES, Some(_), None) if !exists() => Key::OuterPts(minor),
+            (SLAVES, ..) => Key::Pts(minor),
+            _ => Key::Device(major, minor),
+        }
+    }
+
     fn enter(&mut self, key: Key) -> u32 {
         let next = self.terminals.len() as u32;
         let id = *self.by_key.entry(key).or_insert(next);
@@ -98,7 +111,8 @@ impl Collector {
 
     pub fn add_master(&mut self, found: &Found, description: DescriptionId) -> Result<u32> {
         let what = || format!("Could not examine terminal {} of process {}", found.name(), found.pid);
-        let id = self.enter(Key::Pts(pty::index(found.file.as_fd()).explain(what)?));
+        let index = pty::index(found.file.as_fd()).explain(what)?;
+        let id = self.enter(self.key((SLAVES, index), Some(found.meta.dev())));
         self.sources[id as usize].master = Some(found.file.try_clone().explain(what)?);
         self.see(id, found, description);
         Ok(id)
@@ -115,7 +129,7 @@ impl Collector {
         let what = || format!("Could not examine terminal {} of process {}", found.name(), found.pid);
         let id = self.enter(key);
         self.see(id, found, description);
-        let by_path = matches!(Key::of_device(device_of(found)), Key::Pts(_));
+        let by_path = device_number(&found.meta).0 == SLAVES;
         let source = &mut self.sources[id as usize];
         if by_path && source.devpts.replace(found.meta.dev()).is_some_and(|devpts| devpts != found.meta.dev())
         {
@@ -198,7 +212,7 @@ impl Collector {
             seen.push((process, stat));
         }
         for (process, stat) in seen.iter().filter(|(_, stat)| stat.tty_nr != 0) {
-            let terminal = self.enter(Key::of_device(pty::decode_device(stat.tty_nr)));
+            let terminal = self.enter(self.key(pty::decode_device(stat.tty_nr), None));
             self.sources[terminal as usize].controls = true;
             if self.sessions.iter().all(|session| session.sid != process.sid) {
                 let foreground = groups.get(&stat.tpgid).copied().unwrap_or_else(|| group_of(stat.tpgid));
@@ -217,10 +231,6 @@ fn group_of(outer: i32) -> OriginalPid {
     let own = Status::read("self").map(|status| status.numbers::<i32>("NSpid").len()).unwrap_or(0);
     // Where there is but one PID namespace every process has the same number everywhere.
     OriginalPid(if own == 1 && outer > 0 { outer } else { 0 })
-}
-
-fn device_of(found: &Found) -> (u32, u32) {
-    (sys::files::major(found.meta.rdev()), sys::files::minor(found.meta.rdev()))
 }
 
 fn refuse_outside<T>(source: &Source) -> Result<T> {
@@ -289,6 +299,7 @@ fn device_number(meta: &fs::Metadata) -> (u32, u32) {
 fn name_of(source: &Source) -> String {
     match source.key {
         Some(Key::Pts(index)) => format!("/dev/pts/{index}"),
+        Some(Key::OuterPts(index)) => format!("/dev/pts/{index} of whoever started the application"),
         Some(Key::Device(major, minor)) => format!("device {major}:{minor}"),
         _ => "that is hung up".to_owned(),
     }

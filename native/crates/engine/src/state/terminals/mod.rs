@@ -15,7 +15,7 @@ use sys::pty::{Termios, Window};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TerminalV1 {
     pub id: u32,
-    /// N of /dev/pts/N; none for a console, a serial line and their like.
+    /// N of /dev/pts/N; none for a console, a serial line and their like, and where the number is another's.
     pub index: Option<u32>,
     pub master: MasterV1,
     /// None for a terminal that is hung up.

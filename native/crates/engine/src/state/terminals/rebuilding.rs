@@ -2,7 +2,7 @@
 //! of its members, which could not get it later.
 
 use super::queues::Ends;
-use super::{MasterV1, SessionV1, TerminalV1};
+use super::{MasterV1, NodeV1, SessionV1, TerminalV1};
 use crate::chain::Chain;
 use crate::delivery::Delivery;
 use crate::explain::{Explain, Result};
@@ -124,7 +124,7 @@ impl Terminals {
         if controls || has_slave || terminal.slave_closed || terminal.master != MasterV1::Chain {
             let slave = pty::open_peer(master.as_fd(), libc::O_RDWR)?;
             if let Some(node) = terminal.node.filter(|_| terminal.master == MasterV1::Chain) {
-                sys::files::set_node_owner(slave.as_fd(), node.uid, node.gid, node.mode)?;
+                set_node(slave.as_fd(), node)?;
             }
             self.slaves.insert(terminal.id, slave);
         }
@@ -180,6 +180,17 @@ impl Terminals {
             }
         }
         Ok(())
+    }
+}
+
+/// Gives a slave's node its owner, which an ordinary user's devpts may not have, and its permissions.
+fn set_node(slave: BorrowedFd, node: NodeV1) -> sys::Result<()> {
+    const UNCHANGED: u32 = u32::MAX;
+    match sys::files::set_node_owner(slave, node.uid, node.gid, node.mode) {
+        Err(Errno::EPERM | Errno::EINVAL) => {
+            sys::files::set_node_owner(slave, UNCHANGED, UNCHANGED, node.mode)
+        }
+        set => set,
     }
 }
 

@@ -73,7 +73,12 @@ impl TranslationV1 {
     }
 
     pub fn names(&self, kind: Kind, id: i32) -> bool {
-        self.rows.iter().any(|row| row.id == id && row.kind() == Some(kind))
+        self.row(kind, id.into()).is_some()
+    }
+
+    /// The row of an object that has this id in the section on System V objects.
+    pub fn row(&self, kind: Kind, id: i64) -> Option<&RowV1> {
+        self.rows.iter().find(|row| i64::from(row.id) == id && row.kind() == Some(kind))
     }
 
     /// The saved id of an object, by what the application calls it.

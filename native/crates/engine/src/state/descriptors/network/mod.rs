@@ -1,7 +1,7 @@
 //! Sockets other than UNIX ones: IP of every kind, netlink, packet. What all of them have in common is here, the rest in
 //! a file for each family.
 
-mod address;
+pub mod address;
 pub mod connection;
 mod diagnosis;
 pub mod inet;

@@ -1,0 +1,97 @@
+//! File systems that somebody has for himself: mount(2), fsopen(2), statvfs(3).
+
+use crate::{Errno, Result};
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+const FSCONFIG_CMD_CREATE: u32 = 6;
+const FSOPEN_CLOEXEC: u32 = 1;
+const FSMOUNT_CLOEXEC: u32 = 1;
+const MOVE_MOUNT_F_EMPTY_PATH: u32 = 4;
+
+/// Mounts a new file system of type `kind` over `target`, without set-id programs, and without programs at all when
+/// not `executable`.
+pub fn mount_new(kind: &CStr, target: &CStr, executable: bool, options: &CStr) -> Result<()> {
+    let flags = libc::MS_NOSUID | if executable { 0 } else { libc::MS_NOEXEC };
+    // SAFETY: all strings are NUL-terminated.
+    let done =
+        unsafe { libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, options.as_ptr().cast()) };
+    Errno::check(done.into()).map(drop)
+}
+
+/// Shows the file `source` at `target` as well.
+pub fn bind(source: &CStr, target: &CStr) -> Result<()> {
+    // SAFETY: both paths are NUL-terminated; a bind mount has neither type nor options.
+    let done =
+        unsafe { libc::mount(source.as_ptr(), target.as_ptr(), ptr::null(), libc::MS_BIND, ptr::null()) };
+    Errno::check(done.into()).map(drop)
+}
+
+/// Takes away what is mounted over `target` last.
+pub fn unmount(target: &CStr) -> Result<()> {
+    // SAFETY: the path is NUL-terminated.
+    Errno::check(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }.into()).map(drop)
+}
+
+/// A mount of the file system type `kind` that has no place yet: its root folder (Linux 5.2). `ENODEV` when the kernel
+/// does not have the type.
+pub fn open_detached(kind: &CStr) -> Result<OwnedFd> {
+    // SAFETY: `kind` is NUL-terminated; each new descriptor belongs to nobody else; creating takes no key or value.
+    unsafe {
+        let context = Errno::check(libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC))?;
+        let context = OwnedFd::from_raw_fd(context as i32);
+        let (fd, null) = (context.as_raw_fd(), ptr::null::<u8>());
+        Errno::check(libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, null, null, 0))?;
+        let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+        let mount = Errno::check(libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, attributes))?;
+        Ok(OwnedFd::from_raw_fd(mount as i32))
+    }
+}
+
+/// Gives a detached mount its place.
+pub fn attach(mount: BorrowedFd<'_>, target: &CStr) -> Result<()> {
+    let (fd, flags) = (mount.as_raw_fd(), MOVE_MOUNT_F_EMPTY_PATH);
+    // SAFETY: both paths are NUL-terminated.
+    let done = unsafe {
+        libc::syscall(libc::SYS_move_mount, fd, c"".as_ptr(), libc::AT_FDCWD, target.as_ptr(), flags)
+    };
+    Errno::check(done).map(drop)
+}
+
+/// What a file system offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// 0 for one without a limit.
+    pub bytes: u64,
+    /// 0 for one without a limit.
+    pub inodes: u64,
+    /// Whether programs on it may be executed.
+    pub executable: bool,
+}
+
+/// The capacity of the file system at `path`, whatever is in use of it.
+pub fn capacity(path: &CStr) -> Result<Capacity> {
+    let mut status = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the path is NUL-terminated; statvfs fills in plain data.
+    let status = unsafe {
+        Errno::check(libc::statvfs(path.as_ptr(), status.as_mut_ptr()).into())?;
+        status.assume_init()
+    };
+    Ok(Capacity {
+        bytes: status.f_blocks * status.f_frsize,
+        inodes: status.f_files,
+        executable: status.f_flag & libc::ST_NOEXEC == 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn proc_has_no_limit_and_the_root_has_one() {
+        assert_eq!(super::capacity(c"/proc").expect("a capacity").bytes, 0);
+        assert!(super::capacity(c"/").expect("a capacity").bytes > 0);
+        assert_eq!(super::capacity(c"/no/such/place"), Err(crate::Errno::ENOENT));
+    }
+}
