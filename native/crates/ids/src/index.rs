@@ -24,25 +24,28 @@ pub(crate) struct Index<'m> {
     /// Slots of the current side that are not empty.
     taken: &'m AtomicU32,
     slots: &'m [AtomicU32],
+    /// How a number finds its first slot.
+    home: fn(u32, u32) -> u32,
 }
 
 impl<'m> Index<'m> {
     #[inline]
     pub(crate) fn by_srid(words: &'m [AtomicU32], class: Class) -> Self {
-        Self::at(words, class_word(class, ClassWord::BySrid), layout::index(class, 0))
+        Self::at(words, class_word(class, ClassWord::BySrid), layout::index(class, 0), dense)
     }
 
     #[inline]
     pub(crate) fn by_key(words: &'m [AtomicU32], class: Class) -> Self {
-        Self::at(words, class_word(class, ClassWord::ByKey), layout::index(class, 1))
+        Self::at(words, class_word(class, ClassWord::ByKey), layout::index(class, 1), scattered)
     }
 
     #[inline]
-    fn at(words: &'m [AtomicU32], header: usize, slots: usize) -> Self {
+    fn at(words: &'m [AtomicU32], header: usize, slots: usize, home: fn(u32, u32) -> u32) -> Self {
         Self {
             current: &words[header],
             taken: &words[header + 1],
             slots: &words[slots..slots + 2 * SIDE_WORDS],
+            home,
         }
     }
 
@@ -127,7 +130,7 @@ impl<'m> Index<'m> {
     fn enter(self, current: u32, number: u32, row: u32) -> bool {
         let (level, side) = split(current);
         let mask = (1u32 << level) - 1;
-        let mut slot = home(number, level);
+        let mut slot = (self.home)(number, level);
         for _ in 0..=mask {
             let word = self.slot(side, level, slot);
             let found = get(word);
@@ -148,7 +151,7 @@ impl<'m> Index<'m> {
         }
         let mask = (1u32 << level) - 1;
         let tag = tag(number);
-        let mut slot = home(number, level);
+        let mut slot = (self.home)(number, level);
         for _ in 0..=mask {
             match get(self.slot(side, level, slot)) {
                 0 => return None,
@@ -174,9 +177,16 @@ fn split(current: u32) -> (u32, usize) {
     ((current & 31).min(MAX_LEVEL), (current >> 5 & 1) as usize)
 }
 
-/// Fibonacci hashing: neighbours in number are far apart in the index.
+/// System ids are slots of the kernel's (15 bits, ipc/util.h) with sequence numbers above: neighbours stay together, and no
+/// two that live at once have the same slot.
 #[inline]
-fn home(number: u32, level: u32) -> u32 {
+fn dense(number: u32, level: u32) -> u32 {
+    number & ((1 << level) - 1)
+}
+
+/// Fibonacci hashing, for keys: neighbours in number are far apart in the index.
+#[inline]
+fn scattered(number: u32, level: u32) -> u32 {
     number.wrapping_mul(0x9e37_79b1) >> (32 - level)
 }
 

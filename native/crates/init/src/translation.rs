@@ -13,10 +13,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
-use sys::namespaces;
 use sys::poll::{Interest, poll};
 use sys::seccomp::{Instruction, Listener};
 use sys::shared_words::{SharedWords, Waiting};
+use sys::{lifecycle, namespaces};
 
 pub struct Translation {
     table: SharedWords,
@@ -139,6 +139,8 @@ impl Translation {
         }
         let Ok(table) = Table::open(&self.table) else { return false };
         table.lock(&Waiting, ids::HELPER, sweep::judge).keep();
+        // What ended processes owed, the kernel has done.
+        table.ledger().sweep(|pid| lifecycle::kill(pid as i32, 0) != Err(sys::Errno::ESRCH));
         self.holder = Some(client);
         true
     }

@@ -95,7 +95,8 @@ impl ids::Host for Waiting {
         futex_wake(word);
     }
 
-    fn alive(&self, tid: u32) -> bool {
-        crate::lifecycle::kill(tid as i32, 0) != Err(Errno::ESRCH)
+    /// The kernel itself marks a lock whose owner died; a number says little across PID namespaces.
+    fn alive(&self, _tid: u32) -> bool {
+        true
     }
 }

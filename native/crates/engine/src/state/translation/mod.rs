@@ -121,6 +121,13 @@ pub fn collect(source: &Source) -> Result<TranslationV1> {
     let what = || "Could not read the table of virtual ids".to_owned();
     let words = SharedWords::of_file(&source.table, ids::WORDS).explain(what)?;
     let table = Table::open(&words).map_err(|why| Fault::new(Code::Other, what()).because(why))?;
+    if table.ledger().has_lost() {
+        return Err(Fault::new(Code::Refused, "Could not capture the semaphores of the application")
+            .because("it has more SEM_UNDO adjustments than its table of virtual ids can note")
+            .hint(
+                "Start it with --ids namespace, or take the snapshot when fewer processes hold semaphores",
+            ));
+    }
     let rows = Class::ALL.into_iter().flat_map(|class| table.rows(class));
     let rows = rows.filter(|row| row.state.is_translatable()).map(|row| RowV1 {
         class: row.class as u32,
