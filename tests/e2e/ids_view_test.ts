@@ -102,6 +102,21 @@ Deno.test("two restores of one snapshot have the same ids side by side", async (
   }
 });
 
+Deno.test("terminals keep their numbers beside others that have the same", async () => {
+  await using stage = await Stage.open();
+  await stage.run("first", await compile(stage, "pty"));
+  await until("it get ready", says(stage, "first", /ready/));
+  await stage.stasis("snapshot", "first");
+  const { code, stderr } = await stage.attempt("restore", "first@latest", "-d", "--name", "second");
+  strictEqual(code, 0, stderr);
+  ok(!stderr.includes("/dev/pts"), stderr);
+  for (const name of ["second", "first"]) {
+    await stage.stasis("kill", "-s", "TERM", name);
+    await until(`${name} judge itself`, says(stage, name, /pass|fail.*/));
+    match(await stage.logs(name), /^pass$/m);
+  }
+});
+
 Deno.test("a process belongs to the application it was started in, whatever it does", async () => {
   await using stage = await Stage.open();
   const script = [
