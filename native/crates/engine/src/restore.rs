@@ -15,7 +15,7 @@ use crate::state::seccomp::{self, SeccompV1};
 use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
-    cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process, processor,
+    attributes, cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process, processor,
     shared_memory, signals, system_v, terminals, thread, timers,
 };
 use crate::stub::Hole;
@@ -353,6 +353,8 @@ fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result
     suspend_seccomp(live, &leader)?;
     seccomp::install(filters, &mut program);
     program.run(&leader)?;
+    attributes::apply(&live.attributes, &mut program);
+    program.run(&leader)?;
     let tids = clone_threads(live, &leader, nursery, rebuild)?;
     signals::apply_actions(&live.signals, &mut program);
     program.run(&leader)?;
@@ -363,6 +365,7 @@ fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result
     set_oom_score(live, leader.tid(), rebuild);
     for (saved, &tid) in live.threads.iter().zip(&tids).rev() {
         let thread = Stopped::assume(tid);
+        attributes::apply_thread(&live.attributes, &mut program);
         thread::apply(saved, tid, filters.len(), &mut program)?;
         if tid == leader.tid() {
             let dumpable = [libc::PR_SET_DUMPABLE as u64, live.memory.dumpable];

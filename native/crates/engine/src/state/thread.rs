@@ -1,6 +1,7 @@
 //! A thread: registers and extended state, mask, per-thread kernel registrations (clone(2), rseq(2), sigaltstack(2)).
 
 use super::credentials::{self, CredentialsV1};
+use super::dispatch::{self, DispatchV1};
 use super::processor;
 use super::scheduling::{self, SchedulingV1};
 use super::seccomp::{self, SeccompV1};
@@ -36,6 +37,8 @@ pub struct ThreadV1 {
     pub credentials: CredentialsV1,
     pub scheduling: SchedulingV1,
     pub seccomp: SeccompV1,
+    #[serde(default)]
+    pub dispatch: Option<DispatchV1>,
     /// Signals queued for this thread alone.
     pub pending: Vec<ByteBuf>,
 }
@@ -79,6 +82,7 @@ pub fn collect(pid: i32, inquiry: &mut Inquiry) -> Result<ThreadV1> {
         rseq: rseq(tid)?,
         scheduling: scheduling::collect(tid)?,
         seccomp: seccomp::collect(tid, &status)?,
+        dispatch: dispatch::collect(tid)?,
         sigaltstack: ask_sigaltstack(inquiry)?,
         clear_child_tid: ask_pointer(inquiry, "PR_GET_TID_ADDRESS", PR_GET_TID_ADDRESS)?,
         pdeath_signal: ask_pointer(inquiry, "PR_GET_PDEATHSIG", libc::PR_GET_PDEATHSIG as u64)? as i32,
@@ -175,6 +179,7 @@ pub fn apply_registers(saved: &ThreadV1, thread: &Stopped) -> Result<()> {
     }
     thread.set_xstate(&processor::fitted(&saved.xstate)).explain(what)?;
     thread.set_registers(&regs).explain(what)?;
+    dispatch::apply(saved.dispatch.as_ref(), thread.tid())?;
     thread.set_signal_mask(saved.signal_mask).explain(what)
 }
 
