@@ -15,8 +15,8 @@ use crate::state::seccomp::{self, SeccompV1};
 use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
-    attributes, cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process, processor,
-    shared_memory, signals, system_v, terminals, thread, timers,
+    attributes, cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, process,
+    processor, shared_memory, signals, system_v, terminals, thread, timers,
 };
 use crate::stub::Hole;
 use ::capsule::Aid;

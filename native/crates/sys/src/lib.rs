@@ -3,10 +3,12 @@
 //! `unsafe` lives here (and in `boundary` and `preload`) so that it lives nowhere else. Every function
 //! wraps one documented kernel interface, returns [`Result`], and keeps the kernel's own names.
 
+pub mod bpf;
 pub mod cgroups;
 mod errno;
 pub mod events;
 pub mod extents;
+pub mod fanotify;
 pub mod files;
 pub mod folder;
 pub mod lifecycle;

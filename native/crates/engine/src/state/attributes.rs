@@ -50,8 +50,7 @@ pub struct NodesV1 {
 
 /// Asks the main thread. `before` is the process's status before the visit.
 pub fn collect(pid: i32, before: &Status, inquiry: &mut Inquiry) -> Result<AttributesV1> {
-    let barriers =
-        inquiry.raw("membarrier", libc::SYS_membarrier, &[MEMBARRIER_GET_REGISTRATIONS, 0, 0])?;
+    let barriers = inquiry.raw("membarrier", libc::SYS_membarrier, &[MEMBARRIER_GET_REGISTRATIONS, 0, 0])?;
     let mut option = |name, option| inquiry.raw(name, libc::SYS_prctl, &[option, 0, 0, 0, 0]);
     // Kernels that do not know the options answer EINVAL.
     let refuses_code = option("PR_GET_MDWE", PR_GET_MDWE)?.max(0) as u64;

@@ -34,19 +34,16 @@ pub fn refuse_barred(pid: i32, thread: &Stopped) -> Result<()> {
         return Ok(());
     }
     let what = format!("the system calls of thread {}", thread.tid());
-    let why = "they go to a handler of its own at this moment (PR_SET_SYSCALL_USER_DISPATCH); try again later";
+    let why =
+        "they go to a handler of its own at this moment (PR_SET_SYSCALL_USER_DISPATCH); try again later";
     Err(refused(pid, &what, why))
 }
 
 /// Switches it on, when the thread makes no calls for us any more.
 pub fn apply(saved: Option<&DispatchV1>, tid: i32) -> Result<()> {
     let Some(saved) = saved else { return Ok(()) };
-    let wanted = SyscallDispatch {
-        mode: 1,
-        selector: saved.selector,
-        offset: saved.offset,
-        length: saved.length,
-    };
+    let wanted =
+        SyscallDispatch { mode: 1, selector: saved.selector, offset: saved.offset, length: saved.length };
     ptrace::set_syscall_dispatch(tid, wanted)
         .explain(|| format!("Could not restore the system-call dispatch of thread {tid}"))
 }

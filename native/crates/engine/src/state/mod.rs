@@ -25,6 +25,7 @@ pub mod scheduling;
 pub mod seccomp;
 pub mod shared_memory;
 pub mod signals;
+pub mod speculation;
 pub mod system_v;
 pub mod terminals;
 pub mod thread;

@@ -6,6 +6,7 @@ use super::processor;
 use super::scheduling::{self, SchedulingV1};
 use super::seccomp::{self, SeccompV1};
 use super::signals;
+use super::speculation::{self, SpeculationV1};
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::inquiry::{Inquiry, half, word};
@@ -37,6 +38,8 @@ pub struct ThreadV1 {
     pub credentials: CredentialsV1,
     pub scheduling: SchedulingV1,
     pub seccomp: SeccompV1,
+    #[serde(default)]
+    pub speculation: SpeculationV1,
     #[serde(default)]
     pub dispatch: Option<DispatchV1>,
     /// Signals queued for this thread alone.
@@ -82,6 +85,7 @@ pub fn collect(pid: i32, inquiry: &mut Inquiry) -> Result<ThreadV1> {
         rseq: rseq(tid)?,
         scheduling: scheduling::collect(tid)?,
         seccomp: seccomp::collect(tid, &status)?,
+        speculation: speculation::collect(&status),
         dispatch: dispatch::collect(tid)?,
         sigaltstack: ask_sigaltstack(inquiry)?,
         clear_child_tid: ask_pointer(inquiry, "PR_GET_TID_ADDRESS", PR_GET_TID_ADDRESS)?,
@@ -151,6 +155,7 @@ pub fn apply(saved: &ThreadV1, current: i32, common_filters: usize, program: &mu
         program.call("rseq", libc::SYS_rseq, &[rseq.pointer, rseq.size.into(), 0, rseq.signature.into()]);
     }
     scheduling::apply(&saved.scheduling, current, program)?;
+    speculation::apply(&saved.speculation, program);
     seccomp::apply(&saved.seccomp, common_filters, program);
     credentials::apply(&saved.credentials, current, program)?;
     if saved.pdeath_signal != 0 {

@@ -111,11 +111,7 @@ pub fn check_runs(runs: &[PageRunV1], limit: u64, known: &Known) -> Check {
 }
 
 /// Every one of these ranges (address, bytes) lies in mappings that can have pages of their own.
-fn check_covered(
-    memory: &AddressSpaceV1,
-    field: &str,
-    ranges: impl Iterator<Item = (u64, u64)>,
-) -> Check {
+fn check_covered(memory: &AddressSpaceV1, field: &str, ranges: impl Iterator<Item = (u64, u64)>) -> Check {
     let mut owners = memory.mappings.iter().filter(|mapping| mapping.has_own_pages()).peekable();
     for (index, (start, length)) in ranges.enumerate() {
         let (mut at, end) = (start, start + length);

@@ -4,9 +4,11 @@
 //! `apply` (all descriptions of that kind, since the two ends of a pipe or socket belong together).
 
 pub mod anonymous;
+pub mod bpf_map;
 pub mod epoll;
 pub mod eventfd;
 pub mod external;
+pub mod fanotify;
 pub mod inotify;
 pub mod log;
 pub mod memory_file;
@@ -84,6 +86,8 @@ pub enum KindV1 {
     Unix(unix::UnixV1),
     UnixNode(unix::UnixNodeV1),
     Inotify(inotify::InotifyV1),
+    Fanotify(fanotify::FanotifyV1),
+    BpfMap(bpf_map::BpfMapV1),
     Pidfd(pidfd::PidfdV1),
 }
 
@@ -355,6 +359,8 @@ pub fn apply(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut Re
     terminal::apply(of_kind!(descriptions, KindV1::Terminal), rebuild)?;
     external::apply(of_kind!(descriptions, KindV1::External), rebuild)?;
     inotify::apply(of_kind!(descriptions, KindV1::Inotify), rebuild)?;
+    fanotify::apply(of_kind!(descriptions, KindV1::Fanotify), rebuild)?;
+    bpf_map::apply(of_kind!(descriptions, KindV1::BpfMap), rebuild)?;
     pidfd::apply(of_kind!(descriptions, KindV1::Pidfd), rebuild)?;
     epoll::apply(of_kind!(descriptions, KindV1::Epoll), rebuild)?;
     apply_owners(descriptions, rebuild)
@@ -376,7 +382,8 @@ pub fn go_live(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<
 
 /// Has files watched again, when the restore itself touches none any more.
 pub fn watch(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
-    inotify::watch(of_kind!(descriptions, KindV1::Inotify), rebuild)
+    inotify::watch(of_kind!(descriptions, KindV1::Inotify), rebuild)?;
+    fanotify::watch(of_kind!(descriptions, KindV1::Fanotify), rebuild)
 }
 
 /// SIGIO owners name processes, so they come when those exist.
