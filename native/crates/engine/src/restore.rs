@@ -228,6 +228,10 @@ fn settle(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()>
 
 /// Leaves every thread one step before its first instruction. Returns all threads.
 fn wake_all(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
+    for process in &image.processes {
+        populate(process, nursery, rebuild)?;
+    }
+    descriptors::late::apply(image, nursery, rebuild)?;
     let mut threads = Vec::new();
     for process in &image.processes {
         threads.extend(wake(process, nursery, rebuild)?);
@@ -342,20 +346,34 @@ fn furnish(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Res
     Ok(())
 }
 
-/// Gives a process its threads, signals, timers, limits and credentials, and leaves every thread one step before
-/// its first instruction. Returns the threads.
+/// Gives a process its threads, and what they have in common from the start.
+fn populate(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
+    let BodyV1::Live(live) = &process.body else { return Ok(()) };
+    let bench = nursery.hole.bench();
+    let leader = Stopped::assume(rebuild.pids[&process.pid]);
+    let mut program = Program::new(&bench);
+    suspend_seccomp(live, &leader)?;
+    seccomp::install(common_filters(live), &mut program);
+    program.run(&leader)?;
+    attributes::apply(&live.attributes, &mut program);
+    program.run(&leader)?;
+    clone_threads(live, &leader, nursery, rebuild)
+}
+
+fn common_filters(live: &LiveV1) -> &[seccomp::FilterV1] {
+    seccomp::common(live.threads.iter().map(|thread| &thread.seccomp))
+}
+
+/// Gives a process its signals, timers, limits and credentials, and leaves every thread one step before its first
+/// instruction. Returns the threads.
 fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
     let BodyV1::Live(live) = &process.body else { return Ok(Vec::new()) };
     let bench = nursery.hole.bench();
     let leader = Stopped::assume(rebuild.pids[&process.pid]);
     let mut program = Program::new(&bench);
-    let filters = seccomp::common(live.threads.iter().map(|thread| &thread.seccomp));
-    suspend_seccomp(live, &leader)?;
-    seccomp::install(filters, &mut program);
-    program.run(&leader)?;
-    attributes::apply(&live.attributes, &mut program);
-    program.run(&leader)?;
-    let tids = clone_threads(live, &leader, nursery, rebuild)?;
+    let filters = common_filters(live);
+    let others = live.threads.iter().skip(1).map(|saved| rebuild.pids[&saved.tid]);
+    let tids: Vec<i32> = std::iter::once(leader.tid()).chain(others).collect();
     signals::apply_actions(&live.signals, &mut program);
     program.run(&leader)?;
     make_timers(live, &leader, &mut program)?;
@@ -389,19 +407,13 @@ fn suspend_seccomp(live: &LiveV1, leader: &Stopped) -> Result<()> {
         .explain(|| format!("Could not restore the seccomp filters of process {}", leader.tid()))
 }
 
-fn clone_threads(
-    live: &LiveV1,
-    leader: &Stopped,
-    nursery: &Nursery,
-    rebuild: &mut Rebuild,
-) -> Result<Vec<i32>> {
+fn clone_threads(live: &LiveV1, leader: &Stopped, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
     const FLAGS: i32 = libc::CLONE_VM
         | libc::CLONE_FS
         | libc::CLONE_FILES
         | libc::CLONE_SIGHAND
         | libc::CLONE_THREAD
         | libc::CLONE_SYSVSEM;
-    let mut tids = vec![leader.tid()];
     for saved in &live.threads[1..] {
         let tid = nursery
             .hole
@@ -409,9 +421,8 @@ fn clone_threads(
             .clone3(leader, FLAGS as u64, 0, Some(saved.tid.0))
             .explain(|| format!("Could not create thread {}", saved.tid))?;
         rebuild.pids.insert(saved.tid, tid);
-        tids.push(tid);
     }
-    Ok(tids)
+    Ok(())
 }
 
 fn make_timers(live: &LiveV1, leader: &Stopped, program: &mut Program) -> Result<()> {

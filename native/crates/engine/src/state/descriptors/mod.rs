@@ -10,6 +10,7 @@ pub mod eventfd;
 pub mod external;
 pub mod fanotify;
 pub mod inotify;
+pub mod late;
 pub mod log;
 pub mod memory_file;
 pub mod network;
@@ -414,8 +415,9 @@ pub fn install(live: &LiveV1, thread: &Stopped, nursery: &Nursery, rebuild: &Reb
     if live.shares_files {
         return Ok(());
     }
+    let late = late::numbers(live, &rebuild.image.descriptions);
     let mut files = Vec::with_capacity(live.descriptors.len());
-    for descriptor in &live.descriptors {
+    for descriptor in live.descriptors.iter().filter(|descriptor| !late.contains(&descriptor.fd)) {
         let file =
             rebuild.descriptions.get(&descriptor.description).ok_or(sys::Errno::ENOENT).explain(|| {
                 format!("Could not find what descriptor {} refers to in the snapshot", descriptor.fd)
@@ -423,5 +425,5 @@ pub fn install(live: &LiveV1, thread: &Stopped, nursery: &Nursery, rebuild: &Reb
         let file = rebuild.stand_in(descriptor).unwrap_or(file.as_raw_fd());
         files.push((file, descriptor.fd, descriptor.close_on_exec));
     }
-    nursery.delivery.install(thread, &nursery.hole.bench(), &files, nursery.delivery.theirs)
+    nursery.delivery.install(thread, &nursery.hole.bench(), &files, late.is_empty())
 }
