@@ -67,7 +67,7 @@ async function subjectOf(session: Session, app?: string, pid?: number): Promise<
   return { target: { aid }, title: `"${name}"`, name, aid };
 }
 
-/** The folder that the engine is to create; it makes none over one that is there. */
+/** The folder that the engine is to create; it makes none over one that has something in it. */
 function placeFor(session: Session, id: string, out?: string): string {
   if (out === undefined) {
     const store = storeOf(session.home);
@@ -75,8 +75,12 @@ function placeFor(session: Session, id: string, out?: string): string {
     return `${store}/${id}`;
   }
   const folder = session.absolute(out);
-  if (exists(folder)) {
-    throw unusable(out, "there is something by that name already", "Name a folder that is not there yet");
+  if (exists(folder) && !isEmptyFolder(folder)) {
+    throw unusable(
+      out,
+      "there is something by that name already",
+      "Name a folder that is empty or not there yet",
+    );
   }
   if (!exists(dirname(folder))) {
     throw unusable(out, `there is no folder ${dirname(folder)}`, "Make that folder first");
@@ -115,6 +119,14 @@ function exists(path: string): boolean {
   try {
     Deno.lstatSync(path);
     return true;
+  } catch {
+    return false;
+  }
+}
+
+function isEmptyFolder(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isDirectory && Deno.readDirSync(path)[Symbol.iterator]().next().done === true;
   } catch {
     return false;
   }

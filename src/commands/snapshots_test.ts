@@ -59,7 +59,14 @@ Deno.test("what becomes of TCP connections is said only when it is asked for", a
   strictEqual((again.engine.request("restore") as { tcp?: string }).tcp, "keep");
 });
 
-Deno.test("snapshot wants an application or a process, and a folder that is not there", async () => {
+Deno.test("snapshot --out takes a folder that is empty", async () => {
+  const empty = Deno.makeTempDirSync();
+  const { exit } = await stasis(["snapshot", "--pid", "42", "--out", empty], { snapshot: TAKEN });
+  Deno.removeSync(empty);
+  strictEqual(exit, 0);
+});
+
+Deno.test("snapshot wants an application or a process, and a folder with nothing in it", async () => {
   strictEqual((await stasis(["snapshot"])).exit, 2);
   strictEqual((await stasis(["snapshot", "web", "--pid", "1"])).exit, 2);
   strictEqual((await stasis(["snapshot", "--pid", "x"])).exit, 2);

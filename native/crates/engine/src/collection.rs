@@ -1,7 +1,7 @@
 //! What accumulates while a chain is being collected: resources that belong to no single process.
 
 use crate::ids::DescriptionId;
-use crate::state::descriptors::{self, epoll, network, pidfd, pipe, regular, unix};
+use crate::state::descriptors::{self, bpf_map, epoll, network, pidfd, pipe, regular, unix};
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::FrozenCopy;
 use crate::state::{ghosts, locks, posix_memory, shared_memory, system_v, terminals, translation};
@@ -32,6 +32,7 @@ pub struct Collection {
     pub terminals: terminals::collecting::Collector,
     /// Terminals as the files that they are when they prove to be just devices.
     pub devices: HashMap<DescriptionId, regular::RegularV1>,
+    pub bpf_maps: bpf_map::Collector,
     pub pidfds: pidfd::Collector,
     /// Descriptors (process and number) that look close-on-exec and are not.
     pub inheritable: HashSet<(i32, i32)>,

@@ -43,16 +43,17 @@ impl Delivery {
         Ok(bytes.chunks_exact(4).map(|fd| i32::from_le_bytes(fd.try_into().expect("four bytes"))).collect())
     }
 
-    /// Puts `files` at the numbers that the application knows them by. `first_free` is above all of those; the process
-    /// has no other descriptors below it. The socket itself is closed: this is the last delivery.
+    /// Puts `files` at the numbers that the application knows them by, all of which are below the socket's. The socket
+    /// itself is closed when this is the `last` delivery.
     pub fn install(
         &self,
         thread: &Stopped,
         bench: &Bench,
         files: &[(RawFd, RawFd, bool)],
-        first_free: RawFd,
+        last: bool,
     ) -> Result<()> {
         const F_DUPFD_CLOEXEC: u64 = 1030;
+        let first_free = self.theirs;
         let mut parked = Vec::with_capacity(files.len());
         for chunk in files.chunks(SCM_MAX_FD) {
             let ours: Vec<RawFd> = chunk.iter().map(|(file, ..)| *file).collect();
@@ -69,7 +70,8 @@ impl Delivery {
             let flags = if close_on_exec { libc::O_CLOEXEC as u64 } else { 0 };
             program.call("dup3", libc::SYS_dup3, &[from, number as u64, flags]);
         }
-        program.call("close_range", libc::SYS_close_range, &[first_free as u64, u64::from(u32::MAX), 0]);
+        let from = if last { first_free } else { first_free + 1 };
+        program.call("close_range", libc::SYS_close_range, &[from as u64, u64::from(u32::MAX), 0]);
         program.run(thread).map(drop)
     }
 }

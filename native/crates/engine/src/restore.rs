@@ -15,8 +15,9 @@ use crate::state::seccomp::{self, SeccompV1};
 use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
-    cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory, posix_memory, process,
-    processor, shared_memory, signals, system_v, terminals, thread, timers, translation,
+    attributes, cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory,
+    posix_memory, process, processor, shared_memory, signals, system_v, terminals, thread, timers,
+    translation,
 };
 use crate::stub::Hole;
 use ::capsule::Aid;
@@ -241,6 +242,10 @@ fn settle(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()>
 
 /// Leaves every thread one step before its first instruction. Returns all threads.
 fn wake_all(image: &Chain, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
+    for process in &image.processes {
+        populate(process, nursery, rebuild)?;
+    }
+    descriptors::late::apply(image, nursery, rebuild)?;
     let mut threads = Vec::new();
     for process in &image.processes {
         threads.extend(wake(process, nursery, rebuild)?);
@@ -355,21 +360,37 @@ fn furnish(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Res
     Ok(())
 }
 
-/// Gives a process its threads, signals, timers, limits and credentials, and leaves every thread one step before
-/// its first instruction. Returns the threads.
-fn wake(process: &ProcessV1, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
+/// Gives a process its threads, and what they have in common from the start.
+fn populate(process: &ProcessV1, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Result<()> {
+    let BodyV1::Live(live) = &process.body else { return Ok(()) };
+    let bench = nursery.hole.bench();
+    let leader = Stopped::assume(rebuild.pids[&process.pid]);
+    if rebuild.image.translation.as_ref().is_some_and(|saved| saved.interposition.kernel) {
+        translation::interpose(&leader, nursery)?;
+    }
+    let mut program = Program::new(&bench);
+    suspend_seccomp(live, &leader)?;
+    seccomp::install(common_filters(live), &mut program);
+    program.run(&leader)?;
+    attributes::apply(&live.attributes, &mut program);
+    program.run(&leader)?;
+    clone_threads(live, &leader, nursery, rebuild)
+}
+
+fn common_filters(live: &LiveV1) -> &[seccomp::FilterV1] {
+    seccomp::common(live.threads.iter().map(|thread| &thread.seccomp))
+}
+
+/// Gives a process its signals, timers, limits and credentials, and leaves every thread one step before its first
+/// instruction. Returns the threads.
+fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
     let BodyV1::Live(live) = &process.body else { return Ok(Vec::new()) };
     let bench = nursery.hole.bench();
     let leader = Stopped::assume(rebuild.pids[&process.pid]);
     let mut program = Program::new(&bench);
-    if rebuild.image.translation.as_ref().is_some_and(|saved| saved.interposition.kernel) {
-        translation::interpose(&leader, nursery)?;
-    }
-    let filters = seccomp::common(live.threads.iter().map(|thread| &thread.seccomp));
-    suspend_seccomp(live, &leader)?;
-    seccomp::install(filters, &mut program);
-    program.run(&leader)?;
-    let tids = clone_threads(live, &leader, nursery, rebuild)?;
+    let filters = common_filters(live);
+    let others = live.threads.iter().skip(1).map(|saved| rebuild.pids[&saved.tid]);
+    let tids: Vec<i32> = std::iter::once(leader.tid()).chain(others).collect();
     signals::apply_actions(&live.signals, &mut program);
     program.run(&leader)?;
     make_timers(live, &leader, &mut program)?;
@@ -379,6 +400,7 @@ fn wake(process: &ProcessV1, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Re
     set_oom_score(live, leader.tid(), rebuild);
     for (saved, &tid) in live.threads.iter().zip(&tids).rev() {
         let thread = Stopped::assume(tid);
+        attributes::apply_thread(&live.attributes, &mut program);
         thread::apply(saved, tid, filters.len(), &mut program)?;
         if tid == leader.tid() {
             let dumpable = [libc::PR_SET_DUMPABLE as u64, live.memory.dumpable];
@@ -402,19 +424,13 @@ fn suspend_seccomp(live: &LiveV1, leader: &Stopped) -> Result<()> {
         .explain(|| format!("Could not restore the seccomp filters of process {}", leader.tid()))
 }
 
-fn clone_threads(
-    live: &LiveV1,
-    leader: &Stopped,
-    nursery: &Nursery,
-    rebuild: &mut Rebuild,
-) -> Result<Vec<i32>> {
+fn clone_threads(live: &LiveV1, leader: &Stopped, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
     const FLAGS: i32 = libc::CLONE_VM
         | libc::CLONE_FS
         | libc::CLONE_FILES
         | libc::CLONE_SIGHAND
         | libc::CLONE_THREAD
         | libc::CLONE_SYSVSEM;
-    let mut tids = vec![leader.tid()];
     for saved in &live.threads[1..] {
         let tid = nursery
             .hole
@@ -422,9 +438,8 @@ fn clone_threads(
             .clone3(leader, FLAGS as u64, 0, Some(saved.tid.0))
             .explain(|| format!("Could not create thread {}", saved.tid))?;
         rebuild.pids.insert(saved.tid, tid);
-        tids.push(tid);
     }
-    Ok(tids)
+    Ok(())
 }
 
 fn make_timers(live: &LiveV1, leader: &Stopped, program: &mut Program) -> Result<()> {

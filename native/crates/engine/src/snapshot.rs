@@ -293,6 +293,7 @@ fn copy_pages(
     let pack = writer.pack();
     for (source, plan, live) in jobs {
         live.memory.pages = pages::collect(&source as &dyn PageSource, &plan, pack, control)?;
+        live.memory.guards = plan.guards;
     }
     pages::collect_objects(
         &mut collection.shared_memory.sources,
@@ -318,6 +319,8 @@ fn copy_frozen(
         control.phase(Phase::WritingMemory, plan.bytes, Unit::Bytes);
         live.memory.pages.extend(pages::collect(&copy, &plan, writer.pack(), control)?);
         live.memory.pages.sort_by_key(|run| run.start);
+        live.memory.guards.extend(plan.guards);
+        live.memory.guards.sort_by_key(|guard| guard.start);
     }
     Ok(())
 }

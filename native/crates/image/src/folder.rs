@@ -20,12 +20,12 @@ pub struct PartialFolder {
 }
 
 impl PartialFolder {
-    /// Makes `<name>.partial-<pid>-<random>` beside `target`.
+    /// Makes `<name>.partial-<pid>-<random>` beside `target`, which may be an empty folder: that is replaced.
     pub fn create(target: &Path) -> Result<Self> {
         let name = target
             .file_name()
             .ok_or_else(|| Error::Misuse { what: format!("\"{}\" names no folder", target.display()) })?;
-        if target.symlink_metadata().is_ok() {
+        if target.symlink_metadata().is_ok() && !is_empty_folder(target) {
             return Err(Error::Exists { path: target.to_path_buf() });
         }
         let parent = match target.parent() {
@@ -76,6 +76,12 @@ impl Drop for PartialFolder {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
+}
+
+/// True of a folder, not a link to one, that has nothing in it.
+fn is_empty_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|meta| meta.is_dir())
+        && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// `None` if the name is taken, or was swept away before the lock was ours.

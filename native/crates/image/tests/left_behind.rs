@@ -28,7 +28,7 @@ fn a_writer_that_is_dropped_leaves_nothing() {
 fn what_is_in_the_way_is_refused_and_left_alone() {
     let scratch = Scratch::new();
     fs::write(scratch.join("file"), "mine").unwrap();
-    fs::create_dir(scratch.join("folder")).unwrap();
+    fs::create_dir_all(scratch.join("folder/full")).unwrap();
     std::os::unix::fs::symlink("nowhere", scratch.join("link")).unwrap();
     for name in ["file", "folder", "link"] {
         let path = scratch.join(name);
@@ -36,6 +36,17 @@ fn what_is_in_the_way_is_refused_and_left_alone() {
     }
     assert_eq!(scratch.names(), ["file", "folder", "link"]);
     assert_eq!(fs::read(scratch.join("file")).unwrap(), b"mine");
+}
+
+#[test]
+fn an_empty_folder_is_replaced() {
+    let scratch = Scratch::new();
+    let dir = scratch.join("a");
+    fs::create_dir(&dir).unwrap();
+    drop(SnapshotWriter::create(&dir).unwrap());
+    assert_eq!(scratch.names(), ["a"]);
+    small_image(&dir);
+    check_all(&dir).unwrap();
 }
 
 #[test]

@@ -1,38 +1,50 @@
-//! Being asked before a file is opened (fanotify(7), permission events). Needs CAP_SYS_ADMIN in the initial user namespace.
+//! Watching files, mounts and file systems: fanotify_init(2), fanotify_mark(2).
 
 use crate::{Errno, Result};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+const MARK_ADD: u32 = 1;
+pub const MARK_MOUNT: u32 = 0x10;
+pub const MARK_FILESYSTEM: u32 = 0x100;
+pub const MARK_IGNORED_MASK: u32 = 0x20;
+pub const MARK_IGNORED_SURV_MODIFY: u32 = 0x40;
+pub const MARK_IGNORE: u32 = 0x400;
+
+/// A new group without marks. Most flags need CAP_SYS_ADMIN.
+pub fn group(flags: u32, event_flags: u32) -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the new descriptor belongs to nobody else.
+    unsafe {
+        let fd = Errno::check(libc::fanotify_init(flags, event_flags).into())?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// Adds a mark on an open file, which may be open with O_PATH, or on the mount or file system that it is on.
+pub fn mark(group: BorrowedFd, flags: u32, mask: u64, target: BorrowedFd) -> Result<()> {
+    let path = format!("/proc/thread-self/fd/{}\0", target.as_raw_fd());
+    // SAFETY: `path` is NUL-terminated.
+    let done = unsafe {
+        libc::fanotify_mark(group.as_raw_fd(), MARK_ADD | flags, mask, libc::AT_FDCWD, path.as_ptr().cast())
+    };
+    Errno::check(done.into()).map(drop)
+}
+
 /// Files whose openers wait for an answer. Dropping it lets all of them go on.
 #[derive(Debug)]
 pub struct OpenRequests(File);
 
 impl OpenRequests {
+    /// Needs CAP_SYS_ADMIN in the initial user namespace.
     pub fn new() -> Result<Self> {
         let flags = libc::FAN_CLASS_CONTENT | libc::FAN_CLOEXEC | libc::FAN_NONBLOCK;
-        // SAFETY: takes no pointer.
-        let fd = unsafe { libc::fanotify_init(flags, (libc::O_RDONLY | libc::O_CLOEXEC) as u32) };
-        let fd = Errno::check(fd.into())?;
-        // SAFETY: a new descriptor that nobody else owns.
-        Ok(Self(unsafe { File::from_raw_fd(fd as RawFd) }))
+        Ok(Self(group(flags, (libc::O_RDONLY | libc::O_CLOEXEC) as u32)?.into()))
     }
 
     /// From here on whoever opens `file`, by whatever name, waits for [`allow_all`](Self::allow_all).
     pub fn watch(&self, file: BorrowedFd<'_>) -> Result<()> {
-        let path = format!("/proc/self/fd/{}\0", file.as_raw_fd());
-        // SAFETY: the path ends in NUL and outlives the call.
-        let done = unsafe {
-            libc::fanotify_mark(
-                self.0.as_raw_fd(),
-                libc::FAN_MARK_ADD,
-                libc::FAN_OPEN_PERM,
-                libc::AT_FDCWD,
-                path.as_ptr().cast(),
-            )
-        };
-        Errno::check(done.into()).map(drop)
+        mark(self.0.as_fd(), 0, libc::FAN_OPEN_PERM, file)
     }
 
     /// Lets everybody go on who waits.

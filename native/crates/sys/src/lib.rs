@@ -3,6 +3,7 @@
 //! `unsafe` lives here (and in `boundary` and `preload`) so that it lives nowhere else. Every function
 //! wraps one documented kernel interface, returns [`Result`], and keeps the kernel's own names.
 
+pub mod bpf;
 pub mod cgroups;
 mod errno;
 pub mod events;

@@ -19,6 +19,8 @@ pub const PAGE_IS_FILE: u64 = 1 << 2;
 pub const PAGE_IS_PRESENT: u64 = 1 << 3;
 pub const PAGE_IS_SWAPPED: u64 = 1 << 4;
 pub const PAGE_IS_PFNZERO: u64 = 1 << 5;
+/// Made inaccessible by `MADV_GUARD_INSTALL`; kernel 6.15.
+pub const PAGE_IS_GUARD: u64 = 1 << 8;
 
 #[repr(C)]
 #[derive(Default)]
@@ -68,13 +70,15 @@ pub fn write_process(pid: pid_t, address: u64, data: &[u8]) -> Result<usize> {
 }
 
 /// The next pages of `start..end` that have all categories of `all` (after inverting `inverted`) and one of
-/// `any`. Returns the regions and where the walk ended. `ENOTTY` on kernels before 6.7.
+/// `any`; the regions tell which of `told` they have. Returns them and where the walk ended. `ENOTTY` on kernels before
+/// 6.7, `EINVAL` where a category is unknown.
 pub fn pagemap_scan(
     pagemap: &File,
     range: std::ops::Range<u64>,
     inverted: u64,
     all: u64,
     any: u64,
+    told: u64,
     regions: &mut Vec<PageRegion>,
 ) -> Result<u64> {
     let mut found = [PageRegion::default(); 512];
@@ -87,7 +91,7 @@ pub fn pagemap_scan(
         category_inverted: inverted,
         category_mask: all,
         category_anyof_mask: any,
-        return_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+        return_mask: told,
         ..ScanArguments::default()
     };
     // SAFETY: the arguments describe `found`, which outlives the call; their size is in their first field.

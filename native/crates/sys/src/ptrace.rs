@@ -11,6 +11,8 @@ const PTRACE_GETSIGMASK: u32 = 0x420a;
 const PTRACE_SETSIGMASK: u32 = 0x420b;
 const PTRACE_SECCOMP_GET_FILTER: u32 = 0x420c;
 const PTRACE_SECCOMP_GET_METADATA: u32 = 0x420d;
+const PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG: u32 = 0x4210;
+const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG: u32 = 0x4211;
 const PTRACE_GET_RSEQ_CONFIGURATION: u32 = 0x420f;
 const PTRACE_PEEKSIGINFO_SHARED: u32 = 1;
 const NT_X86_XSTATE: usize = 0x202;
@@ -165,6 +167,30 @@ pub fn rseq_configuration(pid: pid_t) -> Result<RseqConfiguration> {
         signature: raw.signature,
         flags: raw.flags,
     })
+}
+
+/// `struct ptrace_sud_config`: whose system calls go to a handler (prctl(2), PR_SET_SYSCALL_USER_DISPATCH).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct SyscallDispatch {
+    /// 0 is off, 1 is on.
+    pub mode: u64,
+    pub selector: u64,
+    pub offset: u64,
+    pub length: u64,
+}
+
+/// `EIO` on kernels before 6.4.
+pub fn syscall_dispatch(pid: pid_t) -> Result<SyscallDispatch> {
+    let mut found = SyscallDispatch::default();
+    let size = std::mem::size_of::<SyscallDispatch>();
+    request(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, pid, size, &raw mut found as usize)?;
+    Ok(found)
+}
+
+pub fn set_syscall_dispatch(pid: pid_t, mut wanted: SyscallDispatch) -> Result<()> {
+    let size = std::mem::size_of::<SyscallDispatch>();
+    request(PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG, pid, size, &raw mut wanted as usize).map(drop)
 }
 
 /// Waits for a tracee (or a child) of the calling thread to change state. Blocks; restarts on `EINTR`.

@@ -113,11 +113,14 @@ impl<'p> Visit<'p> {
         let slots = SCRATCH;
         let length = (slots + slot_size * threads as u64).next_multiple_of(PAGE) + PAGE;
         let base = from_main_stack(leader, &foothold, |armed| {
-            let base = map_area(leader, armed, length)?;
-            let code = [base + length - PAGE, PAGE];
-            let protect = [code[0], code[1], PROT_READ_EXEC];
-            check(leader, "mprotect", armed.call(leader, 10, &protect)?)?;
-            Ok(base)
+            let base = map_area(leader, armed, length - PAGE)?;
+            // A mapping of its own: memory that was writable once may be barred from becoming code (PR_SET_MDWE).
+            let code = [base + length - PAGE, PAGE, PROT_READ_EXEC, MAP_AREA, u64::MAX, 0];
+            let mapped = check(leader, "mmap", armed.call(leader, SYS_MMAP, &code)?);
+            if mapped.is_err() {
+                armed.call(leader, SYS_MUNMAP, &[base, length - PAGE])?;
+            }
+            mapped.map(|_| base)
         })?;
         let page = base + length - PAGE;
         leader.write_code(page, Gadgets::CODE)?;

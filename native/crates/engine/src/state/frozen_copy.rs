@@ -4,7 +4,7 @@
 //! processes are faster read directly; so are those that are about to be stopped.
 
 use super::memory::{AdviceV1, MappingV1};
-use super::pages::{PageSource, StoppedProcess};
+use super::pages::{PageSource, Scan, StoppedProcess};
 use crate::explain::{Explain, Result};
 use crate::procfs::{self, Status};
 use std::ops::Range;
@@ -27,8 +27,8 @@ impl Drop for FrozenCopy {
 }
 
 impl PageSource for FrozenCopy {
-    fn own_pages(&self, range: Range<u64>) -> Result<Vec<Range<u64>>> {
-        self.source.own_pages(range)
+    fn scan(&self, range: Range<u64>) -> Result<Scan> {
+        self.source.scan(range)
     }
 
     fn read(&self, ranges: &[(u64, u64)], buffer: &mut [u8]) -> Result<()> {

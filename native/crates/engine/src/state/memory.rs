@@ -1,6 +1,7 @@
 //! The address space of a process: its mappings, their attributes and the pages that are its own.
 
 use super::filesystem::{self, FileRefV1};
+use super::guard_pages::{self, GuardV1};
 use super::shared_memory::{self, SharedMemoryId};
 use super::system_v;
 use super::{async_io, layout, translation};
@@ -25,6 +26,9 @@ pub struct AddressSpaceV1 {
     pub mappings: Vec<MappingV1>,
     /// Pages that are this process's own, by ascending address.
     pub pages: Vec<PageRunV1>,
+    /// By ascending address.
+    #[serde(default)]
+    pub guards: Vec<GuardV1>,
     pub dumpable: u64,
     pub thp_disable: bool,
 }
@@ -83,7 +87,10 @@ pub enum BackingV1 {
         offset: u64,
     },
     /// The ring of an asynchronous I/O context (io_setup(2)), which has no request in it.
-    AsyncIo,
+    AsyncIo {
+        /// `struct io_event`, oldest first: what was not fetched yet.
+        results: ByteBuf,
+    },
     /// `[vdso]`, `[vvar]`, `[vvar_vclock]`: the kernel's own.
     Kernel(String),
 }
@@ -155,6 +162,7 @@ pub fn collect(
         mappings,
         pages: Vec::new(),
         dumpable: inquiry.number("PR_GET_DUMPABLE", libc::SYS_prctl, &[libc::PR_GET_DUMPABLE as u64])?,
+        guards: Vec::new(),
         thp_disable: inquiry.number(
             "PR_GET_THP_DISABLE",
             libc::SYS_prctl,
@@ -225,7 +233,7 @@ fn backing(pid: i32, map: &Mapping, collection: &mut Collection) -> Result<Backi
         return Ok(BackingV1::Anonymous);
     }
     if name == b"/[aio] (deleted)" {
-        return async_io::collect(pid, map).map(|()| BackingV1::AsyncIo);
+        return async_io::collect(pid, map).map(|results| BackingV1::AsyncIo { results });
     }
     if name.starts_with(b"/secretmem") {
         return Err(refused(
@@ -336,6 +344,7 @@ pub fn apply(
     async_io::apply(&saved.mappings, target)?;
     system_v::attach(&saved.mappings, target.thread, &mut program, rebuild)?;
     load_pages(saved, &delivered, &mut program);
+    guard_pages::apply(saved, &mut program);
     for mapping in &saved.mappings {
         finish(mapping, saved, &mut program);
     }
@@ -448,7 +457,7 @@ fn map(
         BackingV1::Kernel(name) => return map_kernel(name, mapping, target, program),
         BackingV1::SystemV { .. } => return,
         // Made by the kernel: see async_io.rs.
-        BackingV1::AsyncIo => return,
+        BackingV1::AsyncIo { .. } => return,
         BackingV1::Anonymous | BackingV1::Copied => anonymous,
         BackingV1::File { offset, .. } | BackingV1::Shared { offset, .. } | BackingV1::IdTable { offset } => {
             let need = need_of(mapping).expect("files and objects are needed");
@@ -537,7 +546,13 @@ fn finish(mapping: &MappingV1, saved: &AddressSpaceV1, program: &mut Program) {
             AdviceV1::DontDump => 16,
             AdviceV1::WipeOnFork => 18,
             AdviceV1::Locked => {
-                program.call("mlock2", libc::SYS_mlock2, &[range[0], range[1], on_fault]);
+                let args = [range[0], range[1], on_fault];
+                if guard_pages::within(saved, mapping.start..mapping.end) {
+                    // It locks, and then complains of the pages that it cannot touch.
+                    program.attempt("mlock2", libc::SYS_mlock2, &args);
+                } else {
+                    program.call("mlock2", libc::SYS_mlock2, &args);
+                }
                 continue;
             }
             AdviceV1::Sealed => {

@@ -1,13 +1,16 @@
 //! One file per kind of state; each has `collect` and `apply`, and the structs that an image holds.
 
 pub mod async_io;
+pub mod attributes;
 pub mod capsule;
 pub mod cgroups;
 pub mod credentials;
 pub mod descriptors;
+pub mod dispatch;
 pub mod filesystem;
 pub mod frozen_copy;
 pub mod ghosts;
+pub mod guard_pages;
 pub mod host;
 pub mod identity;
 pub mod layout;
@@ -24,6 +27,7 @@ pub mod scheduling;
 pub mod seccomp;
 pub mod shared_memory;
 pub mod signals;
+pub mod speculation;
 pub mod system_v;
 pub mod terminals;
 pub mod thread;

@@ -3,6 +3,7 @@
 //! Memory is read through [`PageSource`]. Today the source is the stopped process itself; a frozen
 //! copy-on-write child offers the same two questions.
 
+use super::guard_pages::GuardV1;
 use super::memory::{BackingV1, MappingV1, PageRunV1};
 use super::{ghosts, posix_memory, shared_memory, system_v};
 use crate::explain::{Explain, Result};
@@ -13,7 +14,9 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use sys::Errno;
-use sys::memory::{PAGE, PAGE_IS_FILE, PAGE_IS_PFNZERO, PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PageRegion};
+use sys::memory::{
+    PAGE, PAGE_IS_FILE, PAGE_IS_GUARD, PAGE_IS_PFNZERO, PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PageRegion,
+};
 
 /// Bytes gathered before they go to the pack.
 const CHUNK: u64 = 4 << 20;
@@ -22,10 +25,19 @@ const RANGES: usize = 1024;
 
 /// Something that has an application's memory and holds still.
 pub trait PageSource {
-    /// Ranges within `range` whose pages are the process's own, ascending.
-    fn own_pages(&self, range: Range<u64>) -> Result<Vec<Range<u64>>>;
+    /// What is particular to the process within `range`.
+    fn scan(&self, range: Range<u64>) -> Result<Scan>;
     /// Fills `buffer` with the bytes of `ranges` (address, length), one after the other.
     fn read(&self, ranges: &[(u64, u64)], buffer: &mut [u8]) -> Result<()>;
+}
+
+/// Ranges of pages, ascending.
+#[derive(Default)]
+pub struct Scan {
+    /// The process's own.
+    pub own: Vec<Range<u64>>,
+    /// Made inaccessible (`MADV_GUARD_INSTALL`).
+    pub guards: Vec<Range<u64>>,
 }
 
 /// A process all of whose threads are stopped.
@@ -42,6 +54,25 @@ impl StoppedProcess {
                 .explain(|| format!("Could not open the memory of process {pid}"))
         };
         Ok(Self { pid, pagemap: open("pagemap")?, memory: open("mem")? })
+    }
+
+    /// `guard` is the category of guard pages, or 0.
+    fn scan_for(&self, range: Range<u64>, guard: u64) -> sys::Result<Scan> {
+        const FOREIGN: u64 = PAGE_IS_FILE | PAGE_IS_PFNZERO;
+        const ANY: u64 = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+        let (mut scan, mut at) = (Scan::default(), range.start);
+        let mut regions: Vec<PageRegion> = Vec::new();
+        while at < range.end {
+            regions.clear();
+            let (rest, told) = (at..range.end, ANY | guard);
+            at = sys::memory::pagemap_scan(&self.pagemap, rest, FOREIGN, FOREIGN, ANY, told, &mut regions)?;
+            for region in &regions {
+                // Guard pages look like swapped ones.
+                let kind = if region.categories & guard != 0 { &mut scan.guards } else { &mut scan.own };
+                push(kind, region.start..region.end);
+            }
+        }
+        Ok(scan)
     }
 
     /// Kernels before 6.7 have no PAGEMAP_SCAN: bits 63 and 62 present or swapped, 61 file-backed or shared.
@@ -66,22 +97,17 @@ impl StoppedProcess {
 }
 
 impl PageSource for StoppedProcess {
-    fn own_pages(&self, range: Range<u64>) -> Result<Vec<Range<u64>>> {
+    fn scan(&self, range: Range<u64>) -> Result<Scan> {
         let what = || format!("Could not scan the pages of process {}", self.pid);
-        let (mut found, mut at) = (Vec::new(), range.start);
-        let mut regions: Vec<PageRegion> = Vec::new();
-        while at < range.end {
-            let foreign = PAGE_IS_FILE | PAGE_IS_PFNZERO;
-            let any = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
-            regions.clear();
-            match sys::memory::pagemap_scan(&self.pagemap, at..range.end, foreign, foreign, any, &mut regions)
-            {
-                Err(Errno(libc::ENOTTY)) => return self.own_pages_from_entries(range).explain(what),
-                walked => at = walked.explain(what)?,
+        match self.scan_for(range.clone(), PAGE_IS_GUARD) {
+            // Kernels before 6.15 know no such category, and those before 6.7 no such scan.
+            Err(Errno(libc::EINVAL)) => self.scan_for(range, 0).explain(what),
+            Err(Errno(libc::ENOTTY)) => {
+                let own = self.own_pages_from_entries(range).explain(what)?;
+                Ok(Scan { own, ..Scan::default() })
             }
-            regions.iter().for_each(|region| push(&mut found, region.start..region.end));
+            scanned => scanned.explain(what),
         }
-        Ok(found)
     }
 
     fn read(&self, ranges: &[(u64, u64)], buffer: &mut [u8]) -> Result<()> {
@@ -111,6 +137,7 @@ fn push(found: &mut Vec<Range<u64>>, range: Range<u64>) {
 /// What the pages of one process will take, before any is copied.
 pub struct Plan {
     ranges: Vec<Range<u64>>,
+    pub guards: Vec<GuardV1>,
     pub bytes: u64,
 }
 
@@ -120,18 +147,18 @@ pub fn plan(
     mappings: &[MappingV1],
     wanted: impl Fn(&MappingV1) -> bool,
 ) -> Result<Plan> {
-    let mut ranges = Vec::new();
+    let (mut ranges, mut guards) = (Vec::new(), Vec::new());
     for mapping in mappings.iter().filter(|mapping| mapping.has_own_pages() && wanted(mapping)) {
         if matches!(mapping.backing, BackingV1::Copied) {
             push(&mut ranges, mapping.start..mapping.end);
             continue;
         }
-        for range in source.own_pages(mapping.start..mapping.end)? {
-            push(&mut ranges, range);
-        }
+        let scan = source.scan(mapping.start..mapping.end)?;
+        scan.own.into_iter().for_each(|range| push(&mut ranges, range));
+        guards.extend(scan.guards.into_iter().map(GuardV1::new));
     }
     let bytes = ranges.iter().map(|range| range.end - range.start).sum();
-    Ok(Plan { ranges, bytes })
+    Ok(Plan { ranges, guards, bytes })
 }
 
 /// Copies planned pages into the pack.

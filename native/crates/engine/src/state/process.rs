@@ -1,6 +1,8 @@
 //! A process: its place in the tree, and what belongs to it as a whole.
 
+use super::attributes::{self, AttributesV1};
 use super::descriptors::{self, DescriptorV1};
+use super::dispatch;
 use super::filesystem::{self, FileRefV1, FilesystemV1};
 use super::frozen_copy;
 use super::limits::{self, LimitV1};
@@ -49,6 +51,8 @@ pub struct LiveV1 {
     /// The main thread first.
     pub threads: Vec<ThreadV1>,
     pub memory: AddressSpaceV1,
+    #[serde(default)]
+    pub attributes: AttributesV1,
     pub signals: SignalsV1,
     pub timers: TimersV1,
     pub filesystem: FilesystemV1,
@@ -123,7 +127,7 @@ fn collect_live(
     let answers = collect_by_asking(process, status, &maps, &mut visit, collection)
         .and_then(|answers| copy_memory(process, status, answers, &mut visit, collection));
     let left = visit.leave().explain(|| format!("Could not leave process {pid} as it was"));
-    let (threads, memory, signals, timers, child_subreaper) = answers?;
+    let Answers { threads, memory, attributes, signals, timers, child_subreaper } = answers?;
     left?;
     let shares = |kind| parent.is_some_and(|parent| is_shared(parent.pid, pid, kind));
     let shares_files = shares(Kcmp::Files);
@@ -134,6 +138,7 @@ fn collect_live(
         executable: executable(pid, collection)?,
         threads,
         memory,
+        attributes,
         signals,
         timers,
         filesystem: filesystem::collect(pid, status.text("Umask"), collection)?,
@@ -176,7 +181,7 @@ fn copy_memory(
     visit: &mut Visit,
     collection: &mut Collection,
 ) -> Result<Answers> {
-    collection.copy_on_write &= !answers.4;
+    collection.copy_on_write &= !answers.child_subreaper;
     if collection.copy_on_write
         && let Some(copy) = frozen_copy::make(process.leader(), status, collection.filtered(), visit)?
     {
@@ -185,7 +190,15 @@ fn copy_memory(
     Ok(answers)
 }
 
-type Answers = (Vec<ThreadV1>, AddressSpaceV1, SignalsV1, TimersV1, bool);
+/// What a process has said of itself.
+struct Answers {
+    threads: Vec<ThreadV1>,
+    memory: AddressSpaceV1,
+    attributes: AttributesV1,
+    signals: SignalsV1,
+    timers: TimersV1,
+    child_subreaper: bool,
+}
 
 fn collect_by_asking(
     process: &FrozenProcess,
@@ -205,6 +218,7 @@ fn collect_by_asking(
     let mut inquiry = Inquiry { visit, thread: process.leader(), index: 0 };
     threads.insert(0, thread::collect(pid, &mut inquiry, collection.filtered())?);
     let memory = memory::collect(pid, &stat, maps, &mut inquiry, collection)?;
+    let attributes = attributes::collect(pid, status, &mut inquiry)?;
     let signals = signals::collect(status, &mut inquiry)?;
     let timers = timers::collect(pid, &mut inquiry)?;
     let out = inquiry.out();
@@ -214,7 +228,8 @@ fn collect_by_asking(
         &[libc::PR_GET_CHILD_SUBREAPER as u64, out, 0, 0, 0],
     )?;
     descriptors::ask(pid, &mut inquiry, collection)?;
-    Ok((threads, memory, signals, timers, half(&subreaper, 0) != 0))
+    let child_subreaper = half(&subreaper, 0) != 0;
+    Ok(Answers { threads, memory, attributes, signals, timers, child_subreaper })
 }
 
 fn is_shared(a: i32, b: i32, kind: Kcmp) -> bool {
@@ -230,6 +245,9 @@ fn refuse_unsupported(process: &FrozenProcess, parent: Option<&FrozenProcess>) -
             "the memory",
             "it shares its address space with another process (CLONE_VM)",
         ));
+    }
+    for thread in &process.threads {
+        dispatch::refuse_barred(pid, &thread.stopped)?;
     }
     for thread in &process.threads[1..] {
         let tid = thread.stopped.tid();

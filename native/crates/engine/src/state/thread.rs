@@ -1,10 +1,12 @@
 //! A thread: registers and extended state, mask, per-thread kernel registrations (clone(2), rseq(2), sigaltstack(2)).
 
 use super::credentials::{self, CredentialsV1};
+use super::dispatch::{self, DispatchV1};
 use super::processor;
 use super::scheduling::{self, SchedulingV1};
 use super::seccomp::{self, SeccompV1};
 use super::signals;
+use super::speculation::{self, SpeculationV1};
 use super::translation;
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
@@ -40,6 +42,10 @@ pub struct ThreadV1 {
     pub credentials: CredentialsV1,
     pub scheduling: SchedulingV1,
     pub seccomp: SeccompV1,
+    #[serde(default)]
+    pub speculation: SpeculationV1,
+    #[serde(default)]
+    pub dispatch: Option<DispatchV1>,
     /// Signals queued for this thread alone.
     pub pending: Vec<ByteBuf>,
 }
@@ -86,6 +92,8 @@ pub fn collect(pid: i32, inquiry: &mut Inquiry, filtered: bool) -> Result<Thread
         rseq: rseq(tid)?,
         scheduling: scheduling::collect(tid)?,
         seccomp: seccomp::collect(tid, &status, filtered)?,
+        speculation: speculation::collect(&status),
+        dispatch: dispatch::collect(tid)?,
         sigaltstack: ask_sigaltstack(inquiry)?,
         clear_child_tid: ask_pointer(inquiry, "PR_GET_TID_ADDRESS", PR_GET_TID_ADDRESS)?,
         pdeath_signal: ask_pointer(inquiry, "PR_GET_PDEATHSIG", libc::PR_GET_PDEATHSIG as u64)? as i32,
@@ -154,6 +162,7 @@ pub fn apply(saved: &ThreadV1, current: i32, common_filters: usize, program: &mu
         program.call("rseq", libc::SYS_rseq, &[rseq.pointer, rseq.size.into(), 0, rseq.signature.into()]);
     }
     scheduling::apply(&saved.scheduling, current, program)?;
+    speculation::apply(&saved.speculation, program);
     seccomp::apply(&saved.seccomp, common_filters, program);
     credentials::apply(&saved.credentials, current, program)?;
     if saved.pdeath_signal != 0 {
@@ -185,6 +194,7 @@ pub fn apply_registers(saved: &ThreadV1, thread: &Stopped, rebuild: &Rebuild) ->
     }
     thread.set_xstate(&processor::fitted(&saved.xstate)).explain(what)?;
     thread.set_registers(&regs).explain(what)?;
+    dispatch::apply(saved.dispatch.as_ref(), thread.tid())?;
     thread.set_signal_mask(saved.signal_mask).explain(what)
 }
 

@@ -2,6 +2,8 @@
 
 use super::resources::check_file;
 use super::{Check, Known, PAGE, TASK_SIZE, ensure};
+use crate::state::async_io;
+use crate::state::guard_pages::GuardV1;
 use crate::state::memory::{AddressSpaceV1, AdviceV1, BackingV1, MappingV1, PageRunV1};
 
 /// The kernel keeps some 50 words for itself and the dynamic linker.
@@ -24,7 +26,23 @@ pub fn check(memory: &AddressSpaceV1, known: &Known) -> Check {
     )?;
     ensure(memory.dumpable <= 2, "dumpable", "there is no such state")?;
     check_runs(&memory.pages, TASK_SIZE, known)?;
-    check_covered(memory)
+    let starts = memory.pages.iter().map(|run| (run.start, run.length));
+    check_covered(memory, "pages", starts)?;
+    check_guards(&memory.guards)?;
+    check_covered(memory, "guards", memory.guards.iter().map(|guard| (guard.start, guard.length)))
+}
+
+fn check_guards(guards: &[GuardV1]) -> Check {
+    let mut end = 0;
+    for (index, guard) in guards.iter().enumerate() {
+        let field = format!("guards[{index}]");
+        let aligned = guard.start.is_multiple_of(PAGE) && guard.length.is_multiple_of(PAGE);
+        ensure(aligned && guard.length > 0, &field, "it is not whole pages")?;
+        let good = guard.start >= end && guard.end() <= TASK_SIZE;
+        ensure(good, &field, "it is out of order or out of bounds")?;
+        end = guard.end();
+    }
+    Ok(())
 }
 
 fn check_mapping(mapping: &MappingV1, known: &Known) -> Check {
@@ -44,7 +62,12 @@ fn check_mapping(mapping: &MappingV1, known: &Known) -> Check {
         ensure(good, "offset", "it is no offset in a file")
     };
     match &mapping.backing {
-        BackingV1::Anonymous | BackingV1::Copied | BackingV1::AsyncIo => Ok(()),
+        BackingV1::Anonymous | BackingV1::Copied => Ok(()),
+        BackingV1::AsyncIo { results } => {
+            let good = results.len() % async_io::RESULT == 0
+                && async_io::HEADER + results.len() as u64 <= mapping.length();
+            ensure(good, "results", "they do not fit into it")
+        }
         BackingV1::File { file, offset } => check_file(file, known).and_then(|()| check_offset(*offset)),
         BackingV1::Shared { object, offset } => {
             ensure(known.shared_memory.contains(object), "object", "there is none such")?;
@@ -87,17 +110,17 @@ pub fn check_runs(runs: &[PageRunV1], limit: u64, known: &Known) -> Check {
     Ok(())
 }
 
-/// Every page of a process lies in mappings that can have pages of their own.
-fn check_covered(memory: &AddressSpaceV1) -> Check {
+/// Every one of these ranges (address, bytes) lies in mappings that can have pages of their own.
+fn check_covered(memory: &AddressSpaceV1, field: &str, ranges: impl Iterator<Item = (u64, u64)>) -> Check {
     let mut owners = memory.mappings.iter().filter(|mapping| mapping.has_own_pages()).peekable();
-    for (index, run) in memory.pages.iter().enumerate() {
-        let (mut at, end) = (run.start, run.start + run.length);
+    for (index, (start, length)) in ranges.enumerate() {
+        let (mut at, end) = (start, start + length);
         while at < end {
             while owners.next_if(|mapping| mapping.end <= at).is_some() {}
             match owners.peek() {
                 Some(mapping) if mapping.start <= at => at = mapping.end,
                 _ => {
-                    return Err(super::Wrong::new(format!("pages[{index}]"), "no mapping has room for it"));
+                    return Err(super::Wrong::new(format!("{field}[{index}]"), "no mapping has room for it"));
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! Descriptors without a file system behind them (`anon_inode:` in /proc): told apart here by the kernel's own names.
 
-use super::{DescriptionV1, Found, KindV1, epoll, eventfd, inotify, pidfd, signalfd, timerfd};
+use super::{
+    DescriptionV1, Found, KindV1, bpf_map, epoll, eventfd, fanotify, inotify, pidfd, signalfd, timerfd,
+};
 use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
@@ -8,7 +10,7 @@ use crate::rebuild::Rebuild;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// What stasis refuses, and why. Everything else that has no name here is refused as unknown.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 6] = [
     (
         "[io_uring]",
         "stasis cannot capture the requests of an io_uring; run the application with io_uring switched off",
@@ -16,7 +18,6 @@ const REFUSED: [(&str, &str); 7] = [
     ("[userfaultfd]", "the page faults that it handles belong to a live monitor (userfaultfd)"),
     ("[perf_event]", "performance counters cannot be put back"),
     ("bpf-prog", "BPF programs live in the kernel, outside the application"),
-    ("bpf-map", "BPF maps live in the kernel, outside the application"),
     ("bpf_link", "BPF links live in the kernel, outside the application"),
     ("seccomp notify", "it supervises the system calls of another process (seccomp_unotify)"),
 ];
@@ -32,6 +33,8 @@ pub fn collect(name: &str, found: &Found, id: DescriptionId, collection: &mut Co
         "[eventpoll]" => epoll::collect(found, id, collection).map(KindV1::Epoll),
         "[timerfd]" => timerfd::collect(found).map(KindV1::Timerfd),
         "inotify" => inotify::collect(found, collection).map(KindV1::Inotify),
+        "[fanotify]" => fanotify::collect(found, collection).map(KindV1::Fanotify),
+        "bpf-map" => bpf_map::collect(found, collection).map(KindV1::BpfMap),
         "[pidfd]" => pidfd::collect(found, id, collection).map(KindV1::Pidfd),
         "[signalfd]" => signalfd::collect(found).map(KindV1::Signalfd),
         other => match REFUSED.iter().find(|(refused, _)| other == *refused) {

@@ -4,10 +4,13 @@
 //! `apply` (all descriptions of that kind, since the two ends of a pipe or socket belong together).
 
 pub mod anonymous;
+pub mod bpf_map;
 pub mod epoll;
 pub mod eventfd;
 pub mod external;
+pub mod fanotify;
 pub mod inotify;
+pub mod late;
 pub mod log;
 pub mod memory_file;
 pub mod network;
@@ -84,6 +87,8 @@ pub enum KindV1 {
     Unix(unix::UnixV1),
     UnixNode(unix::UnixNodeV1),
     Inotify(inotify::InotifyV1),
+    Fanotify(fanotify::FanotifyV1),
+    BpfMap(bpf_map::BpfMapV1),
     Pidfd(pidfd::PidfdV1),
 }
 
@@ -355,6 +360,8 @@ pub fn apply(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut Re
     terminal::apply(of_kind!(descriptions, KindV1::Terminal), rebuild)?;
     external::apply(of_kind!(descriptions, KindV1::External), rebuild)?;
     inotify::apply(of_kind!(descriptions, KindV1::Inotify), rebuild)?;
+    fanotify::apply(of_kind!(descriptions, KindV1::Fanotify), rebuild)?;
+    bpf_map::apply(of_kind!(descriptions, KindV1::BpfMap), rebuild)?;
     pidfd::apply(of_kind!(descriptions, KindV1::Pidfd), rebuild)?;
     epoll::apply(of_kind!(descriptions, KindV1::Epoll), rebuild)?;
     apply_owners(descriptions, rebuild)
@@ -376,7 +383,8 @@ pub fn go_live(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<
 
 /// Has files watched again, when the restore itself touches none any more.
 pub fn watch(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
-    inotify::watch(of_kind!(descriptions, KindV1::Inotify), rebuild)
+    inotify::watch(of_kind!(descriptions, KindV1::Inotify), rebuild)?;
+    fanotify::watch(of_kind!(descriptions, KindV1::Fanotify), rebuild)
 }
 
 /// SIGIO owners name processes, so they come when those exist.
@@ -407,8 +415,9 @@ pub fn install(live: &LiveV1, thread: &Stopped, nursery: &Nursery, rebuild: &Reb
     if live.shares_files {
         return Ok(());
     }
+    let late = late::numbers(live, &rebuild.image.descriptions);
     let mut files = Vec::with_capacity(live.descriptors.len());
-    for descriptor in &live.descriptors {
+    for descriptor in live.descriptors.iter().filter(|descriptor| !late.contains(&descriptor.fd)) {
         let file =
             rebuild.descriptions.get(&descriptor.description).ok_or(sys::Errno::ENOENT).explain(|| {
                 format!("Could not find what descriptor {} refers to in the snapshot", descriptor.fd)
@@ -416,5 +425,5 @@ pub fn install(live: &LiveV1, thread: &Stopped, nursery: &Nursery, rebuild: &Reb
         let file = rebuild.stand_in(descriptor).unwrap_or(file.as_raw_fd());
         files.push((file, descriptor.fd, descriptor.close_on_exec));
     }
-    nursery.delivery.install(thread, &nursery.hole.bench(), &files, nursery.delivery.theirs)
+    nursery.delivery.install(thread, &nursery.hole.bench(), &files, late.is_empty())
 }

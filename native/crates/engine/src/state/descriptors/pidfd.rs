@@ -1,11 +1,11 @@
 //! Descriptors that stand for processes (pidfd_open(2)): of processes of the chain, also ended ones.
 
-use super::{DescriptionV1, Found};
+use super::{DescriptionV1, Found, KindV1};
 use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
 use crate::ids::{DescriptionId, OriginalPid};
 use crate::rebuild::Rebuild;
-use crate::state::process::ProcessV1;
+use crate::state::process::{BodyV1, ProcessV1};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::os::fd::AsFd;
@@ -15,6 +15,8 @@ use std::os::unix::fs::MetadataExt;
 pub enum PidfdV1 {
     /// Of a process of the chain.
     Member(OriginalPid),
+    /// Of a thread of the chain that is no process's main thread.
+    Thread(OriginalPid),
     /// Of a process that has ended and was waited for. Descriptors of the same process have the same `identity`.
     Ended { identity: u64, status: i32 },
 }
@@ -44,16 +46,32 @@ pub fn collect(found: &Found, id: DescriptionId, collection: &mut Collection) ->
     }
 }
 
-/// Refuses what stands for a process that is not captured.
+/// Tells threads from processes, and refuses what stands for one that is not captured.
 pub fn complete(processes: &[ProcessV1], collection: &mut Collection) -> Result<()> {
-    for (_, holder, fd, pid) in std::mem::take(&mut collection.pidfds.members) {
-        if !processes.iter().any(|process| process.pid == pid) {
-            let what = format!("descriptor {fd} (pidfd)");
-            let why = format!("it stands for {pid}, which is a thread or not a process of the snapshot");
-            return Err(refused(holder, &what, &why));
+    for (id, holder, fd, pid) in std::mem::take(&mut collection.pidfds.members) {
+        if processes.iter().any(|process| process.pid == pid) {
+            continue;
+        }
+        let descriptions = &mut collection.registry.descriptions;
+        match descriptions.iter_mut().find(|description| description.id == id) {
+            Some(description) if has_thread(processes, pid) => {
+                description.kind = KindV1::Pidfd(PidfdV1::Thread(pid));
+            }
+            _ => {
+                let what = format!("descriptor {fd} (pidfd)");
+                let why = format!("it stands for {pid}, which is no process or thread of the snapshot");
+                return Err(refused(holder, &what, &why));
+            }
         }
     }
     Ok(())
+}
+
+fn has_thread(processes: &[ProcessV1], tid: OriginalPid) -> bool {
+    processes.iter().any(|process| match &process.body {
+        BodyV1::Live(live) => live.threads.iter().any(|thread| thread.tid == tid),
+        BodyV1::Zombie { .. } => false,
+    })
 }
 
 pub fn apply(pidfds: Vec<(&DescriptionV1, &PidfdV1)>, rebuild: &mut Rebuild) -> Result<()> {
@@ -63,10 +81,21 @@ pub fn apply(pidfds: Vec<(&DescriptionV1, &PidfdV1)>, rebuild: &mut Rebuild) -> 
         let pid = match saved {
             PidfdV1::Member(pid) => rebuild.current(*pid).ok_or(sys::Errno::ESRCH).explain(what)?,
             PidfdV1::Ended { identity, .. } => ended.pids[identity],
+            PidfdV1::Thread(_) => continue,
         };
         let file = sys::process::pidfd_open_with(pid, description.flags & KEPT).explain(what)?;
         rebuild.descriptions.insert(description.id, file);
     }
+    Ok(())
+}
+
+/// Opens one that stands for a thread, when that exists.
+pub fn open_thread(description: &DescriptionV1, saved: &PidfdV1, rebuild: &mut Rebuild) -> Result<()> {
+    let what = || "Could not restore a pidfd of a thread".to_owned();
+    let PidfdV1::Thread(tid) = saved else { return Ok(()) };
+    let tid = rebuild.current(*tid).ok_or(sys::Errno::ESRCH).explain(what)?;
+    let file = sys::process::pidfd_open_with(tid, description.flags & KEPT).explain(what)?;
+    rebuild.descriptions.insert(description.id, file);
     Ok(())
 }
 

@@ -32,6 +32,9 @@ pub struct RegularV1 {
     pub directory: bool,
     /// It is a file in the /proc folder of a process that had ended already.
     pub of_ended: Option<OriginalPid>,
+    /// It is a file in /proc that is there only when all threads and descriptors are.
+    #[serde(default)]
+    pub late: bool,
 }
 
 pub fn collect(found: &Found, collection: &mut Collection) -> Result<RegularV1> {
@@ -59,7 +62,7 @@ pub fn collect_file(found: &Found, collection: &mut Collection) -> Result<Regula
     if file.ghost.is_some() && found.meta.is_symlink() {
         return found.refuse("it is a symbolic link that was deleted");
     }
-    Ok(RegularV1 { file, directory: found.meta.is_dir(), of_ended: None })
+    Ok(RegularV1 { file, directory: found.meta.is_dir(), of_ended: None, late: false })
 }
 
 /// A file of procfs: it comes back with the process that it tells of.
@@ -68,15 +71,18 @@ fn in_proc(found: &Found) -> Result<RegularV1> {
     let text = String::from_utf8_lossy(path).into_owned();
     let words: Vec<&str> = text.split('/').collect();
     let pid = words.get(2).and_then(|word| word.parse::<i32>().ok());
-    let thread = words.get(4).and_then(|word| word.parse::<i32>().ok());
-    if thread.is_some_and(|tid| words[3] == "task" && Some(tid) != pid) {
-        return found.refuse("it tells of one thread, which a restore makes too late to open it");
+    // Below `fdinfo` and `task`, the number of a descriptor or thread follows.
+    let of_one = words.get(4).is_some_and(|word| word.parse::<i32>().is_ok());
+    let late = of_one && ["fdinfo", "task"].contains(&words[3]);
+    if late && !std::path::Path::new(&format!("/proc/{}/root{text}", found.pid)).exists() {
+        return found.refuse("it tells of a thread or descriptor that is gone");
     }
     let lives = |pid: i32| std::path::Path::new(&format!("/proc/{}/root/proc/{pid}", found.pid)).exists();
     Ok(RegularV1 {
         file: FileRefV1::new(path, &found.meta),
         directory: found.meta.is_dir(),
         of_ended: pid.filter(|pid| !lives(*pid)).map(OriginalPid),
+        late,
     })
 }
 
@@ -91,7 +97,12 @@ fn namespace(found: &Found) -> Result<RegularV1> {
     let status = crate::procfs::Status::read(&found.pid.to_string())
         .explain(|| format!("Could not read the state of process {}", found.pid))?;
     let path = format!("/proc/{}/ns/{kind}", status.innermost("NSpid"));
-    Ok(RegularV1 { file: FileRefV1::new(path.as_bytes(), &found.meta), directory: false, of_ended: None })
+    Ok(RegularV1 {
+        file: FileRefV1::new(path.as_bytes(), &found.meta),
+        directory: false,
+        of_ended: None,
+        late: false,
+    })
 }
 
 /// Processes that have ended and that files of the chain tell of: they must be there while those are opened.
@@ -105,14 +116,19 @@ pub fn ended(chain: &Chain) -> BTreeSet<OriginalPid> {
 }
 
 pub fn apply(files: Vec<(&DescriptionV1, &RegularV1)>, rebuild: &mut Rebuild) -> Result<()> {
-    for (description, regular) in files {
-        let file = rebuild.open(&regular.file, opening_flags(description.flags, regular.directory))?;
-        let what = || format!("Could not restore {}", regular.file.path().display());
-        let meta = File::from(file.try_clone().explain(what)?).metadata().explain(what)?;
-        compare(description, &regular.file, &meta, &mut rebuild.notes)?;
-        seek(&file, description).explain(what)?;
-        rebuild.descriptions.insert(description.id, file);
-    }
+    files
+        .into_iter()
+        .filter(|(_, regular)| !regular.late)
+        .try_for_each(|(description, regular)| open(description, regular, rebuild))
+}
+
+pub fn open(description: &DescriptionV1, regular: &RegularV1, rebuild: &mut Rebuild) -> Result<()> {
+    let file = rebuild.open(&regular.file, opening_flags(description.flags, regular.directory))?;
+    let what = || format!("Could not restore {}", regular.file.path().display());
+    let meta = File::from(file.try_clone().explain(what)?).metadata().explain(what)?;
+    compare(description, &regular.file, &meta, &mut rebuild.notes)?;
+    seek(&file, description).explain(what)?;
+    rebuild.descriptions.insert(description.id, file);
     Ok(())
 }
 

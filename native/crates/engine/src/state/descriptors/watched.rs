@@ -21,8 +21,7 @@ pub fn find(found: &Found, fields: &HashMap<&str, &str>, collection: &mut Collec
     let (Some(inode), Some(device)) = (hex("ino"), hex("sdev")) else {
         return found.refuse("the kernel lists what it watches in an unknown way");
     };
-    // The kernel's own device numbers have 20 minor bits.
-    let device = ((device >> 20) as u32, (device & 0xf_ffff) as u32);
+    let device = split(device);
     let handle = hex("fhandle-type").zip(fields.get("f_handle").and_then(|text| bytes(text)));
     let opened =
         handle.and_then(|(kind, bytes)| by_handle(found.pid, device, kind as i32, &bytes, collection));
@@ -40,24 +39,54 @@ pub fn find(found: &Found, fields: &HashMap<&str, &str>, collection: &mut Collec
     }
 }
 
+/// Major and minor number: the kernel's own device numbers have 20 minor bits.
+pub fn split(device: u64) -> (u32, u32) {
+    ((device >> 20) as u32, (device & 0xf_ffff) as u32)
+}
+
 fn bytes(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<&str> = (0..text.len() / 2).filter_map(|at| text.get(at * 2..at * 2 + 2)).collect();
     digits.into_iter().map(|digits| u8::from_str_radix(digits, 16).ok()).collect()
 }
 
+/// A mount as a process sees it (/proc/PID/mountinfo).
+pub struct Mount {
+    pub id: u32,
+    pub device: (u32, u32),
+    /// It shows a folder of its file system only.
+    pub partial: bool,
+    point: Vec<u8>,
+}
+
+impl Mount {
+    fn parse(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (major, minor) = words.get(2)?.split_once(':')?;
+        Some(Self {
+            id: words[0].parse().ok()?,
+            device: (major.parse().ok()?, minor.parse().ok()?),
+            partial: *words.get(3)? != "/",
+            point: words.get(4)?.as_bytes().to_vec(),
+        })
+    }
+}
+
+fn mounts(pid: i32) -> Vec<Mount> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    text.lines().filter_map(Mount::parse).collect()
+}
+
+/// Where a mount of which `wanted` is true can be found, whole file systems first.
+pub fn mount_point(pid: i32, wanted: impl Fn(&Mount) -> bool) -> Option<Vec<u8>> {
+    let mount = mounts(pid).into_iter().filter(wanted).min_by_key(|mount| mount.partial)?;
+    Some(mount.point)
+}
+
 /// Mount points of a device in the view of a process, whole file systems first.
 fn mount_points(pid: i32, device: (u32, u32)) -> Vec<Vec<u8>> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-    let wanted = format!("{}:{}", device.0, device.1);
-    let mut points: Vec<(bool, Vec<u8>)> = text
-        .lines()
-        .filter_map(|line| {
-            let words: Vec<&str> = line.split(' ').collect();
-            (*words.get(2)? == wanted).then(|| (*words[3] != *"/", words[4].as_bytes().to_vec()))
-        })
-        .collect();
-    points.sort();
-    points.into_iter().map(|(_, point)| point).collect()
+    let mut mounts: Vec<Mount> = mounts(pid).into_iter().filter(|mount| mount.device == device).collect();
+    mounts.sort_by_key(|mount| mount.partial);
+    mounts.into_iter().map(|mount| mount.point).collect()
 }
 
 /// Needs CAP_DAC_READ_SEARCH (open_by_handle_at(2)).
