@@ -56,6 +56,20 @@ pub fn pidfd_getfd() -> Result<()> {
         .map(drop)
 }
 
+/// Filters that ask another process, which only a deadly signal keeps from answering (seccomp_unotify(2)); Linux 5.19.
+/// Installs nothing: `EFAULT`, of a filter at no address, comes after the flags were found good.
+pub fn seccomp_listener() -> Result<()> {
+    const SECCOMP_SET_MODE_FILTER: libc::c_ulong = 1;
+    let flags = crate::seccomp::NEW_LISTENER | crate::seccomp::WAIT_KILLABLE_RECV;
+    // SAFETY: a null filter is refused.
+    let asked =
+        unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, std::ptr::null::<u8>()) };
+    match Errno::check(asked) {
+        Err(Errno::EFAULT) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// kcmp(2) of a descriptor with itself; `ENOSYS` without CONFIG_KCMP.
 pub fn kcmp() -> Result<()> {
     const KCMP_FILE: libc::c_int = 0;

@@ -17,6 +17,8 @@ pub fn checks() -> Vec<Check> {
         Check::call("kcmp", probe::kcmp(), "a kernel with CONFIG_KCMP")
             .required()
             .otherwise("shared files cannot be told from files that were opened twice"),
+        Check::call("seccomp listener", probe::seccomp_listener(), "Linux 5.19")
+            .otherwise("--ids translate sees no static programs, and needs --interpose library"),
     ]
 }
 
