@@ -93,6 +93,12 @@ impl Status {
     pub fn innermost(&self, key: &str) -> i32 {
         self.numbers(key).last().copied().unwrap_or(0)
     }
+
+    /// User and group that own what the process creates.
+    pub fn file_owner(&self) -> (u32, u32) {
+        let fourth = |key| self.numbers(key).get(3).copied().unwrap_or(0);
+        (fourth("Uid"), fourth("Gid"))
+    }
 }
 
 /// Numeric entries of a folder under /proc, sorted.
@@ -192,6 +198,30 @@ impl Mapping {
     pub fn has(&self, flag: &[u8; 2]) -> bool {
         self.flags.contains(flag)
     }
+
+    pub fn is_shared(&self) -> bool {
+        self.permissions[3] == b's'
+    }
+
+    /// Device and inode of the file, as stat(2) on tmpfs tells them; other file systems may have numbers of their own.
+    pub fn file(&self) -> (u64, u64) {
+        (sys::files::device(self.device.0, self.device.1), self.inode)
+    }
+}
+
+/// Mount points of a device in the view of a process, whole file systems first.
+pub fn mount_points(pid: i32, device: (u32, u32)) -> Vec<Vec<u8>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    let wanted = format!("{}:{}", device.0, device.1);
+    let mut points: Vec<(bool, Vec<u8>)> = text
+        .lines()
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            (*words.get(2)? == wanted).then(|| (*words[3] != *"/", words[4].as_bytes().to_vec()))
+        })
+        .collect();
+    points.sort();
+    points.into_iter().map(|(_, point)| point).collect()
 }
 
 pub fn mappings(pid: i32) -> io::Result<Vec<Mapping>> {

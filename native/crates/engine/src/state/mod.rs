@@ -3,6 +3,7 @@
 pub mod async_io;
 pub mod capsule;
 pub mod cgroups;
+pub mod contents;
 pub mod credentials;
 pub mod descriptors;
 pub mod filesystem;

@@ -45,21 +45,6 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     digits.into_iter().map(|digits| u8::from_str_radix(digits, 16).ok()).collect()
 }
 
-/// Mount points of a device in the view of a process, whole file systems first.
-fn mount_points(pid: i32, device: (u32, u32)) -> Vec<Vec<u8>> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-    let wanted = format!("{}:{}", device.0, device.1);
-    let mut points: Vec<(bool, Vec<u8>)> = text
-        .lines()
-        .filter_map(|line| {
-            let words: Vec<&str> = line.split(' ').collect();
-            (*words.get(2)? == wanted).then(|| (*words[3] != *"/", words[4].as_bytes().to_vec()))
-        })
-        .collect();
-    points.sort();
-    points.into_iter().map(|(_, point)| point).collect()
-}
-
 /// Needs CAP_DAC_READ_SEARCH (open_by_handle_at(2)).
 fn by_handle(
     pid: i32,
@@ -68,7 +53,7 @@ fn by_handle(
     bytes: &[u8],
     collection: &Collection,
 ) -> Option<OwnedFd> {
-    mount_points(pid, device).iter().find_map(|point| {
+    procfs::mount_points(pid, device).iter().find_map(|point| {
         let point = collection.view.path(point);
         // Opening the mount point for reading would be an event of its own; older kernels insist on it.
         [libc::O_PATH, libc::O_RDONLY | libc::O_DIRECTORY].into_iter().find_map(|manner| {
@@ -102,7 +87,7 @@ fn by_search(pid: i32, device: (u32, u32), inode: u64, view: &View) -> Option<(P
         folders.push_back(path);
     }
     folders.push_back(PathBuf::from("/etc"));
-    let points = mount_points(pid, device).into_iter();
+    let points = procfs::mount_points(pid, device).into_iter();
     folders.extend(
         points.map(|point| {
             PathBuf::from(std::ffi::OsString::from(String::from_utf8_lossy(&point).into_owned()))
