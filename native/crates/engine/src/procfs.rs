@@ -93,6 +93,12 @@ impl Status {
     pub fn innermost(&self, key: &str) -> i32 {
         self.numbers(key).last().copied().unwrap_or(0)
     }
+
+    /// User and group that own what the process creates.
+    pub fn file_owner(&self) -> (u32, u32) {
+        let fourth = |key| self.numbers(key).get(3).copied().unwrap_or(0);
+        (fourth("Uid"), fourth("Gid"))
+    }
 }
 
 /// Numeric entries of a folder under /proc, sorted.
@@ -192,6 +198,55 @@ impl Mapping {
     pub fn has(&self, flag: &[u8; 2]) -> bool {
         self.flags.contains(flag)
     }
+
+    pub fn is_shared(&self) -> bool {
+        self.permissions[3] == b's'
+    }
+
+    /// Device and inode of the file, as stat(2) on tmpfs tells them; other file systems may have numbers of their own.
+    pub fn file(&self) -> (u64, u64) {
+        (sys::files::device(self.device.0, self.device.1), self.inode)
+    }
+}
+
+/// A mount as a process sees it (/proc/PID/mountinfo).
+pub struct Mount {
+    pub id: u32,
+    pub device: (u32, u32),
+    /// It shows a folder of its file system only.
+    pub partial: bool,
+    point: Vec<u8>,
+}
+
+impl Mount {
+    fn parse(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (major, minor) = words.get(2)?.split_once(':')?;
+        Some(Self {
+            id: words[0].parse().ok()?,
+            device: (major.parse().ok()?, minor.parse().ok()?),
+            partial: *words.get(3)? != "/",
+            point: words.get(4)?.as_bytes().to_vec(),
+        })
+    }
+}
+
+fn mounts(pid: i32) -> Vec<Mount> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    text.lines().filter_map(Mount::parse).collect()
+}
+
+/// Where a mount of which `wanted` is true can be found, whole file systems first.
+pub fn mount_point(pid: i32, wanted: impl Fn(&Mount) -> bool) -> Option<Vec<u8>> {
+    let mount = mounts(pid).into_iter().filter(wanted).min_by_key(|mount| mount.partial)?;
+    Some(mount.point)
+}
+
+/// Mount points of a device in the view of a process, whole file systems first.
+pub fn mount_points(pid: i32, device: (u32, u32)) -> Vec<Vec<u8>> {
+    let mut mounts: Vec<Mount> = mounts(pid).into_iter().filter(|mount| mount.device == device).collect();
+    mounts.sort_by_key(|mount| mount.partial);
+    mounts.into_iter().map(|mount| mount.point).collect()
 }
 
 pub fn mappings(pid: i32) -> io::Result<Vec<Mapping>> {
@@ -263,6 +318,17 @@ fn unescape(name: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mount_is_read_from_its_line() {
+        let line = "36 35 98:7 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        let mount = Mount::parse(line).unwrap();
+        assert_eq!(
+            (mount.id, mount.device, mount.partial, mount.point),
+            (36, (98, 7), true, b"/mnt2".to_vec())
+        );
+        assert!(Mount::parse("36 35").is_none());
+    }
 
     #[test]
     fn mapping_line_with_spaces_in_its_name() {

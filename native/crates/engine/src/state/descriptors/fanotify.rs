@@ -4,7 +4,7 @@
 use super::{DescriptionV1, Found, anonymous, watched};
 use crate::collection::Collection;
 use crate::explain::{Explain, Result};
-use crate::procfs::fields;
+use crate::procfs::{self, fields};
 use crate::rebuild::Rebuild;
 use crate::state::filesystem::FileRefV1;
 use serde::{Deserialize, Serialize};
@@ -81,10 +81,10 @@ fn target(
     }
     let number = |key: &str| u32::from_str_radix(fields.get(key)?, 16).ok();
     let (kind, point) = match (number("mnt_id"), number("sdev")) {
-        (Some(id), _) => (MARK_MOUNT, watched::mount_point(found.pid, |mount| mount.id == id)),
+        (Some(id), _) => (MARK_MOUNT, procfs::mount_point(found.pid, |mount| mount.id == id)),
         (None, Some(device)) => {
             let device = watched::split(device.into());
-            (MARK_FILESYSTEM, watched::mount_point(found.pid, |mount| mount.device == device))
+            (MARK_FILESYSTEM, procfs::mount_point(found.pid, |mount| mount.device == device))
         }
         _ => (0, None),
     };

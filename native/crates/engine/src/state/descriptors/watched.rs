@@ -49,46 +49,6 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     digits.into_iter().map(|digits| u8::from_str_radix(digits, 16).ok()).collect()
 }
 
-/// A mount as a process sees it (/proc/PID/mountinfo).
-pub struct Mount {
-    pub id: u32,
-    pub device: (u32, u32),
-    /// It shows a folder of its file system only.
-    pub partial: bool,
-    point: Vec<u8>,
-}
-
-impl Mount {
-    fn parse(line: &str) -> Option<Self> {
-        let words: Vec<&str> = line.split(' ').collect();
-        let (major, minor) = words.get(2)?.split_once(':')?;
-        Some(Self {
-            id: words[0].parse().ok()?,
-            device: (major.parse().ok()?, minor.parse().ok()?),
-            partial: *words.get(3)? != "/",
-            point: words.get(4)?.as_bytes().to_vec(),
-        })
-    }
-}
-
-fn mounts(pid: i32) -> Vec<Mount> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-    text.lines().filter_map(Mount::parse).collect()
-}
-
-/// Where a mount of which `wanted` is true can be found, whole file systems first.
-pub fn mount_point(pid: i32, wanted: impl Fn(&Mount) -> bool) -> Option<Vec<u8>> {
-    let mount = mounts(pid).into_iter().filter(wanted).min_by_key(|mount| mount.partial)?;
-    Some(mount.point)
-}
-
-/// Mount points of a device in the view of a process, whole file systems first.
-fn mount_points(pid: i32, device: (u32, u32)) -> Vec<Vec<u8>> {
-    let mut mounts: Vec<Mount> = mounts(pid).into_iter().filter(|mount| mount.device == device).collect();
-    mounts.sort_by_key(|mount| mount.partial);
-    mounts.into_iter().map(|mount| mount.point).collect()
-}
-
 /// Needs CAP_DAC_READ_SEARCH (open_by_handle_at(2)).
 fn by_handle(
     pid: i32,
@@ -97,7 +57,7 @@ fn by_handle(
     bytes: &[u8],
     collection: &Collection,
 ) -> Option<OwnedFd> {
-    mount_points(pid, device).iter().find_map(|point| {
+    procfs::mount_points(pid, device).iter().find_map(|point| {
         let point = collection.view.path(point);
         // Opening the mount point for reading would be an event of its own; older kernels insist on it.
         [libc::O_PATH, libc::O_RDONLY | libc::O_DIRECTORY].into_iter().find_map(|manner| {
@@ -131,7 +91,7 @@ fn by_search(pid: i32, device: (u32, u32), inode: u64, view: &View) -> Option<(P
         folders.push_back(path);
     }
     folders.push_back(PathBuf::from("/etc"));
-    let points = mount_points(pid, device).into_iter();
+    let points = procfs::mount_points(pid, device).into_iter();
     folders.extend(
         points.map(|point| {
             PathBuf::from(std::ffi::OsString::from(String::from_utf8_lossy(&point).into_owned()))
@@ -168,17 +128,6 @@ fn by_search(pid: i32, device: (u32, u32), inode: u64, view: &View) -> Option<(P
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mount_is_read_from_its_line() {
-        let line = "36 35 98:7 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
-        let mount = Mount::parse(line).unwrap();
-        assert_eq!(
-            (mount.id, mount.device, mount.partial, mount.point),
-            (36, (98, 7), true, b"/mnt2".to_vec())
-        );
-        assert!(Mount::parse("36 35").is_none());
-    }
 
     #[test]
     fn a_handle_is_read_from_its_digits() {
