@@ -33,7 +33,7 @@ Deno.test("a process that has ended and was not waited for is said to have ended
     "os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)\nprint('ready', pid, flush=True)\nsignal.pause()\n";
   await using parent = await Bystander.start(stage, "python3", "-c", ends);
   const [, child] = /ready (\d+)/.exec(parent.said()) ?? [];
-  failsWith(await stage.attempt("snapshot", "--pid", child), 10, /has ended, and its parent/);
+  failsWith(await stage.attempt("snapshot", "--pid", child ?? ""), 10, /has ended, and its parent/);
 });
 
 Deno.test("a process that another one traces is refused with 11, and stays with its tracer", async () => {
