@@ -250,6 +250,7 @@ fn wake_all(image: &Chain, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Resu
     for process in &image.processes {
         threads.extend(wake(process, nursery, rebuild)?);
     }
+    descriptors::late::seek(&image.descriptions, rebuild)?;
     cgroups::apply_threads(&image.cgroups, rebuild);
     Ok(threads)
 }
@@ -352,6 +353,7 @@ fn furnish(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Res
     memory::apply(&live.memory, &live.executable, &target, rebuild)?;
     let bench = nursery.hole.bench();
     let mut program = Program::new(&bench);
+    process::apply_login_uid(live, &thread, &mut program)?;
     process::apply(live, &mut program);
     program.run(&thread)?;
     if !live.shares_fs {

@@ -1,5 +1,6 @@
 //! The address space of a process: its mappings, their attributes and the pages that are its own.
 
+use super::descriptors::network;
 use super::filesystem::{self, FileRefV1};
 use super::guard_pages::{self, GuardV1};
 use super::shared_memory::{self, SharedMemoryId};
@@ -90,6 +91,11 @@ pub enum BackingV1 {
     AsyncIo {
         /// `struct io_event`, oldest first: what was not fetched yet.
         results: ByteBuf,
+    },
+    /// The rings of a packet socket (packet(7)), by its inode.
+    PacketRing {
+        socket: u64,
+        offset: u64,
     },
     /// `[vdso]`, `[vvar]`, `[vvar_vclock]`: the kernel's own.
     Kernel(String),
@@ -232,6 +238,9 @@ fn backing(pid: i32, map: &Mapping, collection: &mut Collection) -> Result<Backi
     {
         return Ok(BackingV1::Anonymous);
     }
+    if name.starts_with(b"socket:[") {
+        return Ok(BackingV1::PacketRing { socket: map.inode, offset: map.offset });
+    }
     if name == b"/[aio] (deleted)" {
         return async_io::collect(pid, map).map(|results| BackingV1::AsyncIo { results });
     }
@@ -318,6 +327,7 @@ enum Needed {
     File { path: Vec<u8>, ghost: Option<u32>, writable: bool },
     Shared { object: SharedMemoryId, writable: bool },
     Table,
+    PacketRing { socket: u64 },
     Pack(u32),
 }
 
@@ -405,6 +415,12 @@ fn deliver(
                 .ok_or(sys::Errno::ENOENT)
                 .explain(|| "Could not find the table of virtual ids".to_owned())?
                 .as_raw_fd(),
+            Needed::PacketRing { socket } => {
+                let description = network::of_ring(*socket, &rebuild.image.descriptions);
+                let file = description.and_then(|id| rebuild.descriptions.get(&id));
+                let what = || "Could not find the socket of a mapped ring in the snapshot".to_owned();
+                file.ok_or(sys::Errno::ENOENT).explain(what)?.as_raw_fd()
+            }
             Needed::Pack(index) => rebuild
                 .pack(*index)
                 .explain(|| "Could not find a pack of the snapshot".to_owned())?
@@ -431,6 +447,7 @@ fn need_of(mapping: &MappingV1) -> Option<Needed> {
         BackingV1::Shared { object, .. } => {
             Some(Needed::Shared { object: *object, writable: mapping.shared && mapping.may_write })
         }
+        BackingV1::PacketRing { socket, .. } => Some(Needed::PacketRing { socket: *socket }),
         _ => None,
     }
 }
@@ -459,7 +476,10 @@ fn map(
         // Made by the kernel: see async_io.rs.
         BackingV1::AsyncIo { .. } => return,
         BackingV1::Anonymous | BackingV1::Copied => anonymous,
-        BackingV1::File { offset, .. } | BackingV1::Shared { offset, .. } | BackingV1::IdTable { offset } => {
+        BackingV1::File { offset, .. }
+        | BackingV1::Shared { offset, .. }
+        | BackingV1::IdTable { offset }
+        | BackingV1::PacketRing { offset, .. } => {
             let need = need_of(mapping).expect("files and objects are needed");
             (delivered.numbers[&need] as u64, *offset)
         }

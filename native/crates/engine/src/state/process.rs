@@ -19,7 +19,7 @@ use crate::procfs::{self, Status};
 use crate::program::Program;
 use serde::{Deserialize, Serialize};
 use sys::process::{Kcmp, kcmp};
-use tracee::{PLACE_SIZE, Visit, WORK_AREAS, find_gadgets};
+use tracee::{PLACE_SIZE, Stopped, Visit, WORK_AREAS, find_gadgets};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProcessV1 {
@@ -59,6 +59,9 @@ pub struct LiveV1 {
     pub limits: Vec<LimitV1>,
     pub descriptors: Vec<DescriptorV1>,
     pub child_subreaper: bool,
+    /// The user who logged in (`/proc/PID/loginuid`); none without auditing.
+    #[serde(default)]
+    pub login_uid: Option<u32>,
     pub oom_score_adj: i32,
     pub personality: u32,
     /// Its descriptor table is its parent's (CLONE_FILES).
@@ -145,6 +148,7 @@ fn collect_live(
         limits: limits::collect(pid)?,
         descriptors: if shares_files { Vec::new() } else { descriptors::collect(pid, collection)? },
         child_subreaper,
+        login_uid: login_uid(pid),
         oom_score_adj: oom.trim().parse().unwrap_or(0),
         personality: u32::from_str_radix(personality.trim(), 16).unwrap_or(0),
         shares_files,
@@ -232,6 +236,10 @@ fn collect_by_asking(
     Ok(Answers { threads, memory, attributes, signals, timers, child_subreaper })
 }
 
+fn login_uid(pid: i32) -> Option<u32> {
+    std::fs::read_to_string(format!("/proc/{pid}/loginuid")).ok()?.trim().parse().ok()
+}
+
 fn is_shared(a: i32, b: i32, kind: Kcmp) -> bool {
     kcmp(a, b, kind, 0, 0).is_ok_and(std::cmp::Ordering::is_eq)
 }
@@ -278,4 +286,21 @@ pub fn apply(live: &LiveV1, program: &mut Program) {
         prctl(program, "PR_SET_THP_DISABLE", &[libc::PR_SET_THP_DISABLE as u64, 1, 0, 0, 0]);
     }
     program.call("personality", libc::SYS_personality, &[live.personality.into()]);
+}
+
+/// Says who logged in, as only the process itself may, once unless it has CAP_AUDIT_CONTROL: what is refused stays as it
+/// is. Called while the process's root folder is still the one it was born with.
+pub fn apply_login_uid(live: &LiveV1, thread: &Stopped, program: &mut Program) -> Result<()> {
+    if live.login_uid.is_none() || live.login_uid == login_uid(thread.tid()) {
+        return Ok(());
+    }
+    let path = program.string(b"/proc/self/loginuid");
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+    program.attempt("open", libc::SYS_open, &[path, flags as u64]);
+    let Ok(fd) = u64::try_from(program.run(thread)?[0]) else { return Ok(()) };
+    let text = live.login_uid.unwrap_or(u32::MAX).to_string();
+    let bytes = program.data(text.as_bytes());
+    program.attempt("write", libc::SYS_write, &[fd, bytes, text.len() as u64]);
+    program.call("close", libc::SYS_close, &[fd]);
+    program.run(thread).map(drop)
 }

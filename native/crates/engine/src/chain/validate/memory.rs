@@ -73,7 +73,9 @@ fn check_mapping(mapping: &MappingV1, known: &Known) -> Check {
             ensure(known.shared_memory.contains(object), "object", "there is none such")?;
             check_offset(*offset)
         }
-        BackingV1::SystemV { offset, .. } | BackingV1::IdTable { offset } => check_offset(*offset),
+        BackingV1::SystemV { offset, .. }
+        | BackingV1::IdTable { offset }
+        | BackingV1::PacketRing { offset, .. } => check_offset(*offset),
         BackingV1::Kernel(name) => {
             let size = known.vdso.get(name.as_str());
             ensure(size == Some(&mapping.length()), "backing", format!("{name} has another size"))

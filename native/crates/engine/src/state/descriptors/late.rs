@@ -3,7 +3,7 @@
 
 use super::{DescriptionV1, KindV1, pidfd, regular};
 use crate::chain::Chain;
-use crate::explain::Result;
+use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
 use crate::nursery::Nursery;
 use crate::rebuild::Rebuild;
@@ -29,6 +29,18 @@ pub fn numbers(live: &LiveV1, descriptions: &[DescriptionV1]) -> HashSet<i32> {
     let late = all(descriptions);
     let own = live.descriptors.iter().filter(|descriptor| late.contains(&descriptor.description));
     own.map(|descriptor| descriptor.fd).collect()
+}
+
+/// Puts late files to where they were read. What they say is made at this moment, so it comes when all is as it was.
+pub fn seek(descriptions: &[DescriptionV1], rebuild: &Rebuild) -> Result<()> {
+    for description in descriptions.iter().filter(|description| is_late(description)) {
+        let Some(file) = rebuild.descriptions.get(&description.id) else { continue };
+        if let KindV1::Regular(saved) = &description.kind {
+            regular::seek(file, description)
+                .explain(|| format!("Could not restore {}", saved.file.path().display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens what is late and gives it to the processes, whose leaders are stopped between programs.

@@ -116,18 +116,19 @@ pub fn ended(chain: &Chain) -> BTreeSet<OriginalPid> {
 }
 
 pub fn apply(files: Vec<(&DescriptionV1, &RegularV1)>, rebuild: &mut Rebuild) -> Result<()> {
-    files
-        .into_iter()
-        .filter(|(_, regular)| !regular.late)
-        .try_for_each(|(description, regular)| open(description, regular, rebuild))
+    files.into_iter().filter(|(_, regular)| !regular.late).try_for_each(|(description, regular)| {
+        open(description, regular, rebuild)?;
+        seek(&rebuild.descriptions[&description.id], description)
+            .explain(|| format!("Could not restore {}", regular.file.path().display()))
+    })
 }
 
+/// Opens a file at its beginning.
 pub fn open(description: &DescriptionV1, regular: &RegularV1, rebuild: &mut Rebuild) -> Result<()> {
     let file = rebuild.open(&regular.file, opening_flags(description.flags, regular.directory))?;
     let what = || format!("Could not restore {}", regular.file.path().display());
     let meta = File::from(file.try_clone().explain(what)?).metadata().explain(what)?;
     compare(description, &regular.file, &meta, &mut rebuild.notes)?;
-    seek(&file, description).explain(what)?;
     rebuild.descriptions.insert(description.id, file);
     Ok(())
 }

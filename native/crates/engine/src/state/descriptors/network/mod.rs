@@ -15,7 +15,7 @@ mod queue;
 mod revival;
 mod wire;
 
-use super::{DescriptionV1, Found};
+use super::{DescriptionV1, Found, KindV1};
 use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
@@ -51,6 +51,15 @@ pub enum BodyV1 {
     Inet(inet::InetV1),
     Netlink(netlink::NetlinkV1),
     Packet(packet::PacketV1),
+}
+
+/// The packet socket whose rings a mapping of this inode shows.
+pub fn of_ring(inode: u64, descriptions: &[DescriptionV1]) -> Option<DescriptionId> {
+    let is_it = |description: &&DescriptionV1| match &description.kind {
+        KindV1::Network(socket) => matches!(&socket.body, BodyV1::Packet(own) if own.inode == inode),
+        _ => false,
+    };
+    descriptions.iter().find(is_it).map(|description| description.id)
 }
 
 /// The address family of a socket (`SO_DOMAIN`).

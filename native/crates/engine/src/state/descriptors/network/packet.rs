@@ -9,6 +9,7 @@ use crate::explain::{Explain, Result};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use sys::socket_options as option;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct PacketV1 {
     pub send_ring: Option<[u32; 7]>,
     /// Id in the low half, mode and flags in the high one (`PACKET_FANOUT`).
     pub fanout: u32,
+    /// By which mappings of its rings name the socket.
+    #[serde(default)]
+    pub inode: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,6 +82,7 @@ pub fn collect(found: &Found, collection: &mut Collection) -> Result<PacketV1> {
         receive_ring: known.receive_ring.filter(|ring| ring[1] != 0),
         send_ring: known.send_ring.filter(|ring| ring[1] != 0),
         fanout,
+        inode: found.meta.ino(),
     })
 }
 
