@@ -3,6 +3,7 @@ use crate::ids::OriginalPid;
 use crate::state::capsule::CapsuleV1;
 use crate::state::descriptors::{DescriptionV1, DescriptorV1, KindV1, pipe};
 use crate::state::filesystem::{FileRefV1, FilesystemV1};
+use crate::state::guard_pages::GuardV1;
 use crate::state::host::{HostV1, VdsoV1};
 use crate::state::limits::LimitV1;
 use crate::state::memory::{AddressSpaceV1, BackingV1, MappingV1, PageRunV1};
@@ -148,6 +149,11 @@ fn the_field_that_is_wrong_is_named() {
     named("memory.pages[0]", |chain| live(chain).memory.pages[0].offset = !0xfff);
     named("memory.pages[0]", |chain| live(chain).memory.pages[0].length = 0x3000);
     named("memory.pages[0]", |chain| live(chain).memory.pages[0].start = 0x7000_0000);
+    let guard = |start, length| GuardV1 { start, length };
+    live_with_guards(&[guard(0x3000, 0x1000)], None);
+    live_with_guards(&[guard(0x3000, 0x800)], Some("memory.guards[0]"));
+    live_with_guards(&[guard(0x4000, 0x1000)], Some("memory.guards[0]"));
+    live_with_guards(&[guard(0x2000, 0x2000), guard(0x3000, 0x1000)], Some("memory.guards[1]"));
     named("descriptors[0]", |chain| live(chain).descriptors[0].fd = -1);
     named("descriptors[0]", |chain| live(chain).descriptors[0].description = DescriptionId(7));
     named("executable.path", |chain| live(chain).executable.path.clear());
@@ -156,6 +162,18 @@ fn the_field_that_is_wrong_is_named() {
     named("descriptions[0].pipe", |chain| chain.pipes.clear());
     named("pipes[0].packets", |chain| chain.pipes[0].packets = vec![u32::MAX; 2]);
     named("host.vdso", |chain| chain.host.vdso.sizes[0].1 = 1 << 40);
+}
+
+/// Judges an address space that has these guards.
+fn live_with_guards(guards: &[GuardV1], wrong: Option<&str>) {
+    let mut chain = chain();
+    live(&mut chain).memory.guards = guards.to_vec();
+    let judged = validate(&chain, &extents).map_err(|fault| fault.to_string());
+    match (judged, wrong) {
+        (Ok(()), None) => {}
+        (Err(text), Some(field)) if text.contains(field) => {}
+        (judged, wrong) => panic!("{wrong:?}: {judged:?}"),
+    }
 }
 
 /// Every place of a value at which there is something, by the way to it.
