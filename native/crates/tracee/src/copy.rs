@@ -3,7 +3,8 @@
 //! The visited thread makes a helper that shares its memory (`CLONE_VM`, no exit signal); the helper forks the copy, notes
 //! its id and exits; the thread waits for the helper (`__WALL`). The copy is nobody's child any more, so neither
 //! wait(2) nor SIGCHLD shows it to the application. It closes every descriptor, so that no peer misses an end of
-//! file, and sleeps until it is killed, or until [`LIFETIME`] is over if whoever should do that is gone. Both run
+//! file, leaves the application's session and process group, whose ids it would hold beyond its end until somebody has
+//! waited for it, and sleeps until it is killed, or until [`LIFETIME`] is over if whoever should do that is gone. Both run
 //! only the code below, on a stack in the work area, with all signals blocked as the visit has them.
 
 use crate::{Error, Result, Stopped, Visit};
@@ -26,6 +27,7 @@ pub(crate) const CODE: &[u8] = &[
     0xbe, 0xff, 0xff, 0xff, 0xff, // mov esi, ~0
     0x31, 0xd2, // xor edx, edx
     0xb8, 0xb4, 0x01, 0, 0, 0x0f, 0x05, // close_range(0, ~0, 0)
+    0xb8, 0x70, 0, 0, 0, 0x0f, 0x05, // setsid()
     0x31, 0xff, 0x31, 0xf6, // xor edi, edi; xor esi, esi
     0x48, 0x8d, 0x54, 0x24, 0x10, // lea rdx, [rsp + 16]
     0x45, 0x31, 0xd2, 0x45, 0x31, 0xc0, // xor r10d, r10d; xor r8d, r8d
