@@ -41,9 +41,10 @@ int main(void) {
     sigprocmask(SIG_BLOCK, &term, NULL);
     signal(SIGTERM, on_term);
     char base[60], jail[80];
-    snprintf(base, sizeof base, "/tmp/stasis-root-%d", getpid());
+    strcpy(base, "/tmp/stasis-root-XXXXXX"); // A pid would do for one capsule only.
+    if (!mkdtemp(base) || chmod(base, 0755)) fail("set-up");
     snprintf(jail, sizeof jail, "%s/jail", base);
-    if (mkdir(base, 0755) || mkdir(jail, 0755) || chdir(base)) fail("set-up");
+    if (mkdir(jail, 0755) || chdir(base)) fail("set-up");
     close(open("marker", O_CREAT | O_WRONLY, 0644));
     int go[2], told[2];
     if (pipe(go) || pipe(told)) fail("pipe");
