@@ -130,17 +130,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mount_is_read_from_its_line() {
-        let line = "36 35 98:7 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
-        let mount = Mount::parse(line).unwrap();
-        assert_eq!(
-            (mount.id, mount.device, mount.partial, mount.point),
-            (36, (98, 7), true, b"/mnt2".to_vec())
-        );
-        assert!(Mount::parse("36 35").is_none());
-    }
-
-    #[test]
     fn a_handle_is_read_from_its_digits() {
         assert_eq!(bytes("27401200"), Some(vec![0x27, 0x40, 0x12, 0]));
         assert_eq!(bytes("zz"), None);
