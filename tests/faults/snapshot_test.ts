@@ -27,6 +27,15 @@ Deno.test("a snapshot of no process ends with 10", async () => {
   failsWith(await stage.attempt("snapshot", "--pid", "4194303"), 10, /no such process/);
 });
 
+Deno.test("a process that has ended and was not waited for is said to have ended", async () => {
+  await using stage = await Stage.open();
+  const ends = "import os, signal\npid = os.fork()\nif pid == 0: os._exit(0)\n" +
+    "os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)\nprint('ready', pid, flush=True)\nsignal.pause()\n";
+  await using parent = await Bystander.start(stage, "python3", "-c", ends);
+  const [, child] = /ready (\d+)/.exec(parent.said()) ?? [];
+  failsWith(await stage.attempt("snapshot", "--pid", child), 10, /has ended, and its parent/);
+});
+
 Deno.test("a process that another one traces is refused with 11, and stays with its tracer", async () => {
   await using stage = await Stage.open();
   await using subject = await ticker(stage);

@@ -54,6 +54,9 @@ impl FrozenTree {
         let mut tree = Self::default();
         for &root in roots {
             tree.freeze_from(root)?;
+            if tree.find(root).is_some_and(FrozenProcess::is_zombie) {
+                return Err(has_ended(root));
+            }
         }
         Ok(tree)
     }
@@ -78,7 +81,11 @@ impl FrozenTree {
     }
 
     fn holds(&self, pid: i32) -> bool {
-        self.processes.iter().any(|process| process.pid == pid)
+        self.find(pid).is_some()
+    }
+
+    fn find(&self, pid: i32) -> Option<&FrozenProcess> {
+        self.processes.iter().find(|process| process.pid == pid)
     }
 
     fn freeze_from(&mut self, root: i32) -> Result<()> {
@@ -254,6 +261,11 @@ fn children_of(pid: i32) -> String {
 
 fn no_such_process(pid: i32) -> Fault {
     Fault::new(Code::NoTarget, format!("Could not find process {pid}")).because("no such process")
+}
+
+fn has_ended(pid: i32) -> Fault {
+    Fault::new(Code::NoTarget, format!("Could not take process {pid}"))
+        .because("it has ended, and its parent has not fetched its exit status yet")
 }
 
 fn cannot_attach(pid: i32, errno: Errno) -> Fault {
