@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 export const PRODUCT = fileURLToPath(new URL("../../../dist/stasis", import.meta.url));
+const NOBODY = 65534;
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export interface Outcome {
@@ -68,7 +69,7 @@ export class Stage implements AsyncDisposable {
   /** What the product is run by, for a test that plays in other namespaces. */
   within: readonly string[] = [];
 
-  private constructor(readonly folder: string) {
+  private constructor(readonly folder: string, readonly product: readonly string[] = [PRODUCT]) {
     this.env = { PATH: SYSTEM_PATH, HOME: folder, STASIS_HOME: `${folder}/home`, LANG: "C.UTF-8" };
   }
 
@@ -79,22 +80,33 @@ export class Stage implements AsyncDisposable {
     return new Stage(folder);
   }
 
+  /** One on which the product is run by an ordinary user: by nobody when the tests are root's. */
+  static async openForOrdinaryUser(): Promise<Stage> {
+    const { folder } = await Stage.open();
+    if (Deno.uid() !== 0) return new Stage(folder);
+    const product = `${folder}/stasis`;
+    await Deno.copyFile(PRODUCT, product);
+    await Deno.chown(folder, NOBODY, NOBODY);
+    const user = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--"];
+    return new Stage(folder, [...user, product]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    const listed = await capture([...this.within, PRODUCT, "ps", "--json"], this.#options());
+    const listed = await capture([...this.within, ...this.product, "ps", "--json"], this.#options());
     for (const { aid, state } of applications(listed.stdout)) {
-      if (state === "running") await capture([...this.within, PRODUCT, "kill", aid], this.#options());
+      if (state === "running") await capture([...this.within, ...this.product, "kill", aid], this.#options());
     }
     await Deno.remove(this.folder, { recursive: true });
   }
 
   /** Runs the product, whatever comes of it. */
   attempt(...args: string[]): Promise<Outcome> {
-    return capture([...this.within, PRODUCT, ...args], this.#options());
+    return capture([...this.within, ...this.product, ...args], this.#options());
   }
 
   /** Runs the product, which must succeed. Returns what it wrote to standard output. */
   stasis(...args: string[]): Promise<string> {
-    return must([...this.within, PRODUCT, ...args], this.#options());
+    return must([...this.within, ...this.product, ...args], this.#options());
   }
 
   /** Starts an application in the background. */

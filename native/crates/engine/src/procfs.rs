@@ -93,6 +93,12 @@ impl Status {
     pub fn innermost(&self, key: &str) -> i32 {
         self.numbers(key).last().copied().unwrap_or(0)
     }
+
+    /// User and group that own what the process creates.
+    pub fn file_owner(&self) -> (u32, u32) {
+        let fourth = |key| self.numbers(key).get(3).copied().unwrap_or(0);
+        (fourth("Uid"), fourth("Gid"))
+    }
 }
 
 /// Numeric entries of a folder under /proc, sorted.
@@ -191,6 +197,15 @@ pub struct Mapping {
 impl Mapping {
     pub fn has(&self, flag: &[u8; 2]) -> bool {
         self.flags.contains(flag)
+    }
+
+    pub fn is_shared(&self) -> bool {
+        self.permissions[3] == b's'
+    }
+
+    /// Device and inode of the file, as stat(2) on tmpfs tells them; other file systems may have numbers of their own.
+    pub fn file(&self) -> (u64, u64) {
+        (sys::files::device(self.device.0, self.device.1), self.inode)
     }
 }
 

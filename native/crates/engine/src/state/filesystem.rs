@@ -1,5 +1,6 @@
 //! Files by name: how a snapshot refers to them, and the working folder, root and umask of a process.
 
+use super::ghosts;
 use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
 use crate::nursery::Nursery;
@@ -152,15 +153,34 @@ pub fn collect_mapped(pid: i32, map: &Mapping, collection: &mut Collection) -> R
         return Ok(FileRefV1::new(&map.name, &meta));
     }
     // Without asking for the file itself, which an ordinary user may not have.
-    let inode = (sys::files::device(map.device.0, map.device.1), map.inode);
-    if let Some(path) = collection.ghosts.named_in_memory(inode, &collection.view)
+    if let Some(path) = collection.ghosts.named_in_memory(map.file(), &collection.view)
         && let Ok(meta) = std::fs::metadata(collection.view.path(&path))
     {
         return Ok(FileRefV1::new(&path, &meta));
     }
     let what = || format!("Could not examine the file mapped at {:#x} in process {pid}", map.start);
-    let meta = std::fs::metadata(&through).explain(what)?;
-    FileRefV1::find(pid, &map.name, &meta, &through, collection)
+    match (std::fs::metadata(&through), map.name.strip_suffix(DELETED)) {
+        (Err(error), Some(path)) if error.raw_os_error() == Some(libc::EPERM) => {
+            without_file(pid, map, path, collection)
+        }
+        (meta, _) => FileRefV1::find(pid, &map.name, &meta.explain(what)?, &through, collection),
+    }
+}
+
+/// The file of a deleted name that the kernel does not hand out.
+fn without_file(pid: i32, map: &Mapping, path: &[u8], collection: &mut Collection) -> Result<FileRefV1> {
+    let view = collection.view.clone();
+    Ok(match ghosts::find(pid, map, path, &view, &mut collection.ghosts)? {
+        ghosts::Found::Named(path, meta) => FileRefV1::new(path.as_os_str().as_bytes(), &meta),
+        ghosts::Found::Ghost(id) => FileRefV1 {
+            path: ByteBuf::from(path.to_vec()),
+            device: map.file().0,
+            inode: map.inode,
+            mode: libc::S_IFREG | 0o600,
+            ghost: Some(id),
+            ..FileRefV1::default()
+        },
+    })
 }
 
 pub fn collect(pid: i32, umask: &str, collection: &mut Collection) -> Result<FilesystemV1> {

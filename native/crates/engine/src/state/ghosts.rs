@@ -4,6 +4,7 @@
 //! is found again by its file handle or by one of those names. During a restore each has a path again, for as long as
 //! it takes to open it everywhere.
 
+use super::contents::Contents;
 use super::filesystem::View;
 use super::memory::PageRunV1;
 use super::posix_memory;
@@ -19,7 +20,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 mod conjuring;
+mod mapped;
 pub use conjuring::{Names, apply};
+pub use mapped::{Found, find};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GhostV1 {
@@ -54,10 +57,10 @@ pub struct ElsewhereV1 {
     pub name: Option<ByteBuf>,
 }
 
-/// A ghost met while collecting, and the file through which its contents are read; none for what is no regular file.
+/// A ghost met while collecting, and where its contents are read; none for what is no regular file.
 pub struct Source {
     pub ghost: GhostV1,
-    pub file: Option<File>,
+    pub contents: Option<Contents>,
 }
 
 #[derive(Default)]
@@ -85,12 +88,16 @@ impl Collector {
     ) -> Result<u32> {
         let next = self.sources.len() as u32;
         let id = *self.by_inode.entry((meta.dev(), meta.ino())).or_insert(next);
-        if id == next {
+        if id == next || self.shows_no_file(id) {
             let elsewhere = (meta.nlink() > 0 && !meta.is_dir())
                 .then(|| find_elsewhere(pid, through, path, meta, view))
                 .transpose()?;
-            let file = contents(pid, through, path, meta, elsewhere.is_some())?;
-            self.sources.push(Source { ghost: ghost(id, path, meta, elsewhere), file });
+            let contents = contents(pid, through, path, meta, elsewhere.is_some())?;
+            let source = Source { ghost: ghost(id, path, meta, elsewhere), contents };
+            match self.sources.get_mut(id as usize) {
+                Some(known) => *known = source,
+                None => self.sources.push(source),
+            }
         }
         Ok(id)
     }
@@ -101,9 +108,21 @@ impl Collector {
         let is_own = self.own_memory == Some(inode.0);
         is_own.then(|| other_name(Path::new(posix_memory::FOLDER), inode, view)).flatten()
     }
+
+    /// Only mappings of it have been met so far.
+    fn shows_no_file(&self, id: u32) -> bool {
+        let known = self.sources.get(id as usize);
+        known.is_some_and(|known| matches!(known.contents, Some(Contents::Mapped(_))))
+    }
 }
 
-fn contents(pid: i32, through: &Path, path: &[u8], meta: &Metadata, elsewhere: bool) -> Result<Option<File>> {
+fn contents(
+    pid: i32,
+    through: &Path,
+    path: &[u8],
+    meta: &Metadata,
+    elsewhere: bool,
+) -> Result<Option<Contents>> {
     if !meta.is_file() || elsewhere {
         return Ok(None);
     }
@@ -111,7 +130,8 @@ fn contents(pid: i32, through: &Path, path: &[u8], meta: &Metadata, elsewhere: b
         let what = format!("the deleted file {}", String::from_utf8_lossy(path));
         return Err(refused(pid, &what, "it takes more than 64 GiB"));
     }
-    File::open(through).map(Some).explain(|| format!("Could not read {}", through.display()))
+    let opened = File::open(through).map(|file| Some(Contents::File(file)));
+    opened.explain(|| format!("Could not read {}", through.display()))
 }
 
 fn ghost(id: u32, path: &[u8], meta: &Metadata, elsewhere: Option<ElsewhereV1>) -> GhostV1 {

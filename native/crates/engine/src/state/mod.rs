@@ -4,6 +4,7 @@ pub mod async_io;
 pub mod attributes;
 pub mod capsule;
 pub mod cgroups;
+pub mod contents;
 pub mod credentials;
 pub mod descriptors;
 pub mod dispatch;

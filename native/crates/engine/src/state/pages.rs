@@ -19,7 +19,7 @@ use sys::memory::{
 };
 
 /// Bytes gathered before they go to the pack.
-const CHUNK: u64 = 4 << 20;
+pub const CHUNK: u64 = 4 << 20;
 /// Ranges in one gathering read (`UIO_MAXIOV`).
 const RANGES: usize = 1024;
 
@@ -73,6 +73,20 @@ impl StoppedProcess {
             }
         }
         Ok(scan)
+    }
+
+    /// Fills as much of `buffer` as can be read from `address` on. Returns how many bytes that is, whole pages.
+    pub fn read_up_to(&self, address: u64, buffer: &mut [u8]) -> usize {
+        let mut done = sys::memory::read_process_ranges(self.pid, &[(address, buffer.len() as u64)], buffer)
+            .unwrap_or(0);
+        done -= done % PAGE as usize;
+        for page in buffer[done..].chunks_mut(PAGE as usize) {
+            if self.memory.read_exact_at(page, address + done as u64).is_err() {
+                break;
+            }
+            done += page.len();
+        }
+        done
     }
 
     /// Kernels before 6.7 have no PAGEMAP_SCAN: bits 63 and 62 present or swapped, 61 file-backed or shared.
@@ -217,7 +231,7 @@ fn flush(
 }
 
 /// Adds a run, as part of the last one where it continues both its addresses and its data.
-fn enter(runs: &mut Vec<PageRunV1>, run: PageRunV1) {
+pub fn enter(runs: &mut Vec<PageRunV1>, run: PageRunV1) {
     match runs.last_mut() {
         Some(last)
             if last.pack == run.pack
@@ -240,7 +254,8 @@ pub fn collect_objects(
     control: &Control,
 ) -> Result<()> {
     for source in memory {
-        source.object.pages = copy_file(&source.file, source.object.size, pack, control)?;
+        let copied = source.contents.copy(source.object.size, pack, control)?;
+        (source.object.pages, source.object.size) = (copied.pages, copied.size);
     }
     for source in segments {
         source.segment.pages = copy_file(&source.file, source.segment.size, pack, control)?;
@@ -250,8 +265,9 @@ pub fn collect_objects(
         *pages = copy_file(&file, size, pack, control)?;
     }
     for source in ghosts {
-        if let Some(file) = &source.file {
-            source.ghost.pages = copy_file(file, source.ghost.size, pack, control)?;
+        if let Some(contents) = &source.contents {
+            let copied = contents.copy(source.ghost.size, pack, control)?;
+            (source.ghost.pages, source.ghost.size) = (copied.pages, copied.size);
         }
     }
     Ok(())
@@ -279,7 +295,7 @@ pub fn fill_file<'p>(
     Ok(())
 }
 
-fn copy_file(file: &File, size: u64, pack: &mut PackWriter, control: &Control) -> Result<Vec<PageRunV1>> {
+pub fn copy_file(file: &File, size: u64, pack: &mut PackWriter, control: &Control) -> Result<Vec<PageRunV1>> {
     let what = || "Could not read shared memory or a deleted file".to_owned();
     let mut runs = Vec::new();
     let mut at = 0;

@@ -1,9 +1,10 @@
 //! Memory that outlives a mapping or belongs to several processes: anonymous shared memory and memory files
 //! (memfd_create(2)). Captured once per chain, by device and inode.
 
+use super::contents::{Contents, Window};
 use super::memory::PageRunV1;
-use crate::explain::{Explain, Result, refused};
-use crate::procfs::Mapping;
+use crate::explain::{Explain, Result};
+use crate::procfs::{Mapping, Status};
 use crate::rebuild::Rebuild;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -39,10 +40,10 @@ pub fn is_named_like_one(name: &[u8]) -> bool {
     prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// An object met while collecting, and the file through which its contents are read.
+/// An object met while collecting, and where its contents are read.
 pub struct Source {
     pub object: SharedMemoryV1,
-    pub file: File,
+    pub contents: Contents,
 }
 
 #[derive(Default)]
@@ -57,11 +58,7 @@ impl Collector {
         let path = format!("/proc/{pid}/map_files/{:x}-{:x}", map.start, map.end);
         match File::open(&path) {
             Ok(file) => self.of_file(pid, file, &map.name, map.page_size),
-            Err(error) if error.raw_os_error() == Some(libc::EPERM) => Err(refused(
-                pid,
-                &format!("the shared memory at {:#x}", map.start),
-                "reading it needs CAP_CHECKPOINT_RESTORE",
-            )),
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => self.of_window(pid, map),
             Err(error) => Err(error).explain(|| format!("Could not open {path}")),
         }
     }
@@ -79,28 +76,71 @@ impl Collector {
 
     fn of_file(&mut self, pid: i32, file: File, link: &[u8], page_size: u64) -> Result<SharedMemoryId> {
         let meta = file.metadata().explain(|| format!("Could not examine shared memory of process {pid}"))?;
-        let next = SharedMemoryId(self.sources.len() as u32);
-        let id = *self.by_inode.entry((meta.dev(), meta.ino())).or_insert(next);
-        if id == next {
-            let name =
-                link.strip_prefix(b"/memfd:").map(|name| name.strip_suffix(b" (deleted)").unwrap_or(name));
-            let seals = sys::files::seals(file.as_fd()).unwrap_or(0);
-            let huge = if page_size > sys::memory::PAGE { page_size } else { 0 };
-            let object = SharedMemoryV1 {
-                id,
-                name: name.map(|name| ByteBuf::from(name.to_vec())),
-                size: meta.len(),
-                mode: meta.mode() & 0o7777,
-                uid: meta.uid(),
-                gid: meta.gid(),
-                huge,
-                seals,
-                pages: Vec::new(),
-            };
-            self.sources.push(Source { object, file });
+        let id = self.number((meta.dev(), meta.ino()));
+        let object = SharedMemoryV1 {
+            id,
+            name: name_of(link),
+            size: meta.len(),
+            mode: meta.mode() & 0o7777,
+            uid: meta.uid(),
+            gid: meta.gid(),
+            huge: huge(page_size),
+            seals: sys::files::seals(file.as_fd()).unwrap_or(0),
+            pages: Vec::new(),
+        };
+        match self.sources.get_mut(id.0 as usize) {
+            None => self.sources.push(Source { object, contents: Contents::File(file) }),
+            Some(known) if matches!(known.contents, Contents::Mapped(_)) => {
+                *known = Source { object, contents: Contents::File(file) };
+            }
+            Some(_) => {}
         }
         Ok(id)
     }
+
+    /// The object behind a mapping, where the kernel does not hand out its file: as much of it as is mapped.
+    fn of_window(&mut self, pid: i32, map: &Mapping) -> Result<SharedMemoryId> {
+        let window = Window::of(pid, map)?;
+        let id = self.number(map.file());
+        match self.sources.get_mut(id.0 as usize) {
+            Some(known) => {
+                if known.contents.enter(window) {
+                    known.object.size = known.object.size.max(window.end());
+                }
+            }
+            None => {
+                let (uid, gid) = Status::read(&pid.to_string()).unwrap_or_default().file_owner();
+                let object = SharedMemoryV1 {
+                    id,
+                    name: name_of(&map.name),
+                    size: window.end(),
+                    mode: 0o777,
+                    uid,
+                    gid,
+                    huge: huge(map.page_size),
+                    seals: 0,
+                    pages: Vec::new(),
+                };
+                self.sources.push(Source { object, contents: Contents::Mapped(vec![window]) });
+            }
+        }
+        Ok(id)
+    }
+
+    fn number(&mut self, key: (u64, u64)) -> SharedMemoryId {
+        let next = SharedMemoryId(self.sources.len() as u32);
+        *self.by_inode.entry(key).or_insert(next)
+    }
+}
+
+/// The name given to memfd_create(2), from what the kernel calls the file.
+fn name_of(link: &[u8]) -> Option<ByteBuf> {
+    let name = link.strip_prefix(b"/memfd:")?;
+    Some(ByteBuf::from(name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec()))
+}
+
+fn huge(page_size: u64) -> u64 {
+    if page_size > sys::memory::PAGE { page_size } else { 0 }
 }
 
 /// Makes the objects anew, filled from the packs. Owner, permissions and seals come when everybody has mapped.

@@ -83,7 +83,7 @@ pub fn mount_point(pid: i32, wanted: impl Fn(&Mount) -> bool) -> Option<Vec<u8>>
 }
 
 /// Mount points of a device in the view of a process, whole file systems first.
-fn mount_points(pid: i32, device: (u32, u32)) -> Vec<Vec<u8>> {
+pub fn mount_points(pid: i32, device: (u32, u32)) -> Vec<Vec<u8>> {
     let mut mounts: Vec<Mount> = mounts(pid).into_iter().filter(|mount| mount.device == device).collect();
     mounts.sort_by_key(|mount| mount.partial);
     mounts.into_iter().map(|mount| mount.point).collect()
