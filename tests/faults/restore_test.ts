@@ -2,7 +2,7 @@
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { PRODUCT, Stage, until } from "../e2e/stage/stage.ts";
+import { must, PRODUCT, Stage, until } from "../e2e/stage/stage.ts";
 import { Bystander } from "./bystander.ts";
 
 const COUNTER = "import sys, time\nheap = bytearray(%d << 20)\nn = 0\nprint('ready', flush=True)\n" +
@@ -131,4 +131,25 @@ Deno.test("a tree whose ids are taken comes back in a capsule of its own", async
   await until("it count on", () => ![before, ""].includes(Deno.readTextFileSync(count)) || undefined);
   const apps = await stage.stasis("ps", "--json");
   match(apps, /"name": ?"python3/);
+});
+
+const SLEEPERS = "import threading, time\nprint('ready', flush=True)\n" +
+  "for _ in range(3): threading.Thread(target=time.sleep, args=(600,)).start()\n";
+
+Deno.test({
+  name: "a restore that fails when a process has its threads already ends with 30, and nothing is left",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using stage = await Stage.openForOrdinaryUser();
+    // Groups that an ordinary user cannot give to a process.
+    const user = ["setpriv", "--reuid=65534", "--regid=65534", "--groups=54321", "--", "/usr/bin/python3"];
+    await using subject = await Bystander.start(stage, ...user, "-c", SLEEPERS);
+    await until("its threads", () => subject.status("Threads") === "4" || undefined);
+    const image = `${stage.folder}/image`;
+    const env = { ...stage.env, STASIS_HOME: `${stage.folder}/home-of-root` };
+    const arguments_ = ["snapshot", "--pid", String(subject.pid), "--out", image, "--stop"];
+    await must([PRODUCT, ...arguments_], { env, clearEnv: true });
+    await must(["chown", "-R", "65534:65534", image, subject.output]);
+    await failsClean(stage, image, 30, /group/);
+  },
 });

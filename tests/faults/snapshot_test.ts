@@ -32,8 +32,18 @@ Deno.test("a process that has ended and was not waited for is said to have ended
   const ends = "import os, signal\npid = os.fork()\nif pid == 0: os._exit(0)\n" +
     "os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)\nprint('ready', pid, flush=True)\nsignal.pause()\n";
   await using parent = await Bystander.start(stage, "python3", "-c", ends);
-  const [, child] = /ready (\d+)/.exec(parent.said()) ?? [];
-  failsWith(await stage.attempt("snapshot", "--pid", child ?? ""), 10, /has ended, and its parent/);
+  const [, child = ""] = /ready (\d+)/.exec(parent.said()) ?? [];
+  failsWith(await stage.attempt("snapshot", "--pid", child), 10, /has ended, and its parent/);
+});
+
+Deno.test("a tree that the command belongs to is refused with 11, and goes on", async () => {
+  await using stage = await Stage.open();
+  const { code, stdout, stderr } = await capture(["sh", "-c", '"$0" snapshot --pid $$; echo $?', PRODUCT], {
+    env: stage.env,
+    clearEnv: true,
+  });
+  strictEqual(`${code} ${stdout}`, "0 11\n", stderr);
+  match(stderr, /this very command/);
 });
 
 Deno.test("a process that another one traces is refused with 11, and stays with its tracer", async () => {

@@ -1,12 +1,13 @@
 //! Every application that is known, and forgetting one.
 
-use crate::link::Link;
+use crate::link::{Link, LinkError};
 use crate::meta::{self, Meta};
 use crate::{Aid, faults, helper, home, hosted};
 use abi::request::Home;
-use abi::wire::Ending;
+use abi::wire::{Ending, LOG_FILE};
 use abi::{Code, Fault};
 use std::fs;
+use std::path::Path;
 
 /// How an application is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub fn list(home: &Home) -> Vec<Application> {
 
 /// `None` for a restore that came to nothing and whose maker could not clean up: that is done here.
 fn examine(home: &Home, meta: Meta) -> Option<Application> {
+    let never_settled = meta.init.is_none();
     let mut application = Application {
         aid: meta.aid,
         name: meta.name,
@@ -58,6 +60,7 @@ fn examine(home: &Home, meta: Meta) -> Option<Application> {
         Ok(mut link) => helper::report(&mut link),
         Err(error) => Err(error),
     };
+    let is_gone = matches!(report, Err(LinkError::Ended));
     if let Ok(report) = report {
         let processes = hosted::processes_of(report.init);
         application.state = State::Running;
@@ -68,13 +71,21 @@ fn examine(home: &Home, meta: Meta) -> Option<Application> {
         return Some(application);
     }
     let status = meta::status(home, &application.aid);
-    if status.given_up {
-        let _ = fs::remove_dir_all(home::state(home, &application.aid));
+    let folder = home::state(home, &application.aid);
+    // Its maker was killed: before there was a helper, which would have noted that, or with it.
+    let stillborn = is_gone && never_settled && !status.finished && has_said_nothing(&folder);
+    if status.given_up || stillborn {
+        let _ = fs::remove_dir_all(folder);
+        let _ = fs::remove_file(home.run.join(home::socket_name(&application.aid)));
         return None;
     }
     application.ending = status.root;
     application.state = if status.finished { State::Exited } else { State::Lost };
     Some(application)
+}
+
+fn has_said_nothing(folder: &Path) -> bool {
+    fs::metadata(folder.join(LOG_FILE)).map_or(true, |log| log.len() == 0)
 }
 
 /// Forgets an application that does not run.

@@ -10,6 +10,7 @@ use sys::Errno;
 use sys::ptrace::{self, Wait};
 use tracee::{Interrupted, Stopped};
 
+const CAP_SYS_PTRACE: u32 = 19;
 const CAP_SYS_ADMIN: u32 = 21;
 /// How long a thread may take to stop before it is taken for stuck in the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -268,6 +269,16 @@ fn has_ended(pid: i32) -> Fault {
         .because("it has ended, and its parent has not fetched its exit status yet")
 }
 
+/// Processes that nobody can trace, whatever their rights.
+fn never_traced(pid: i32, status: &Status) -> Option<&'static str> {
+    if pid.cast_unsigned() == std::process::id() {
+        return Some("it is this very command; take the snapshot from outside of that process tree");
+    }
+    let kernels =
+        status.text("Name") != "" && status.text("VmSize") == "" && !status.text("State").starts_with('Z');
+    kernels.then_some("it is a thread of the kernel")
+}
+
 fn cannot_attach(pid: i32, errno: Errno) -> Fault {
     let message = format!("Could not attach to process {pid}");
     let status = Status::read(&pid.to_string()).unwrap_or_default();
@@ -277,11 +288,19 @@ fn cannot_attach(pid: i32, errno: Errno) -> Fault {
             .because(format!("process {tracer} is tracing it already"))
             .hint(format!("End the debugger or tracer (process {tracer}) and try again"));
     }
+    if let Some(why) = never_traced(pid, &status) {
+        return Fault::new(Code::Refused, message).because(why);
+    }
     if errno == Errno::EPERM && seccomp::is_on(&status, false) && !sys::process::has_capability(CAP_SYS_ADMIN)
     {
         return Fault::new(Code::NotPermitted, message)
             .because("it is under seccomp, which only CAP_SYS_ADMIN can suspend")
             .hint("Run stasis as root");
+    }
+    if errno == Errno::EPERM && sys::process::has_capability(CAP_SYS_PTRACE) {
+        return Fault::new(Code::NotPermitted, message).because(
+            "the host does not let even CAP_SYS_PTRACE trace it (it may be the first process of a container)",
+        );
     }
     if errno == Errno::EPERM {
         return Fault::new(Code::NotPermitted, message)

@@ -240,13 +240,16 @@ impl Drop for Nursery {
             let _ = sys::process::kill(pid, libc::SIGKILL);
         }
         for &pid in &self.born {
-            while let Ok(stop) = ptrace::wait(pid) {
-                if matches!(stop, Wait::Exited(_) | Wait::Killed(_)) {
-                    break;
-                }
-            }
+            // A main thread's end is reported only when its process's other threads have been waited for.
+            let tasks = procfs::tasks(pid).unwrap_or_default();
+            tasks.into_iter().filter(|tid| *tid != pid).for_each(await_end);
+            await_end(pid);
         }
     }
+}
+
+fn await_end(tid: i32) {
+    while !matches!(ptrace::wait(tid), Ok(Wait::Exited(_) | Wait::Killed(_)) | Err(_)) {}
 }
 
 fn spawn_failed(pid: OriginalPid, errno: sys::Errno) -> Fault {

@@ -7,6 +7,7 @@ use capsule::{Blank, BuildSpec, Building, ClockOffsets, Ending, State};
 use place::{Place, helper};
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 
 const OFFSETS: ClockOffsets =
     ClockOffsets { monotonic_ns: 7_200_000_000_001, boottime_ns: 86_400_000_000_000 };
@@ -143,4 +144,17 @@ fn an_application_whose_root_had_ended_before_keeps_that_exit_status() {
     let stopped =
         capsule::stop(&place.home, &aid, std::time::Duration::from_secs(9), &Control::new()).unwrap();
     assert_eq!((stopped.ending, stopped.killed), (Some(Ending::Code(3)), false));
+}
+
+#[test]
+fn what_a_maker_registered_that_was_killed_before_there_was_a_helper_is_forgotten() {
+    let place = Place::new();
+    let aid: capsule::Aid = "0123456789ab".parse().unwrap();
+    fs::create_dir_all(place.state(&aid)).unwrap();
+    fs::create_dir_all(&place.home.run).unwrap();
+    let meta = r#"{"aid":"0123456789ab","name":"a","command":["b"],"started":"2026-01-01T00:00:00Z","terminal":false}"#;
+    fs::write(place.state(&aid).join("meta.json"), meta).unwrap();
+    drop(UnixListener::bind(place.home.run.join("0123456789ab.sock")).unwrap());
+    assert!(place.list().is_empty());
+    assert!(!place.state(&aid).exists() && place.sockets().is_empty(), "no trace is left");
 }

@@ -153,8 +153,7 @@ pub fn collect_mapped(pid: i32, map: &Mapping, collection: &mut Collection) -> R
         return Ok(FileRefV1::new(&map.name, &meta));
     }
     // Without asking for the file itself, which an ordinary user may not have.
-    let inode = (sys::files::device(map.device.0, map.device.1), map.inode);
-    if let Some(path) = collection.ghosts.named_in_memory(inode, &collection.view)
+    if let Some(path) = collection.ghosts.named_in_memory(map.file(), &collection.view)
         && let Ok(meta) = std::fs::metadata(collection.view.path(&path))
     {
         return Ok(FileRefV1::new(&path, &meta));

@@ -224,7 +224,9 @@ fn collect_by_asking(
     let memory = memory::collect(pid, &stat, maps, &mut inquiry, collection)?;
     let attributes = attributes::collect(pid, status, &mut inquiry)?;
     let signals = signals::collect(status, &mut inquiry)?;
-    let timers = timers::collect(pid, &mut inquiry)?;
+    let here = process.threads.iter().map(|frozen| frozen.stopped.tid());
+    let known: Vec<(i32, OriginalPid)> = here.zip(threads.iter().map(|thread| thread.tid)).collect();
+    let timers = timers::collect(pid, &known, &mut inquiry)?;
     let out = inquiry.out();
     let subreaper: [u8; 4] = inquiry.fetch(
         "PR_GET_CHILD_SUBREAPER",

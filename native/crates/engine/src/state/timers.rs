@@ -1,6 +1,7 @@
 //! Interval timers and POSIX timers of a process (getitimer(2), timer_create(2)).
 
 use crate::explain::{Explain, Result};
+use crate::ids::OriginalPid;
 use crate::inquiry::{Inquiry, word};
 use crate::program::Program;
 use serde::{Deserialize, Serialize};
@@ -30,16 +31,19 @@ pub struct PosixTimerV1 {
     pub overrun: u64,
 }
 
+const SIGEV_NONE: i32 = 1;
 const SIGEV_THREAD_ID: i32 = 4;
 
-pub fn collect(pid: i32, inquiry: &mut Inquiry) -> Result<TimersV1> {
+/// `threads`: those of the process, by what the host calls them.
+pub fn collect(pid: i32, threads: &[(i32, OriginalPid)], inquiry: &mut Inquiry) -> Result<TimersV1> {
     let mut timers = TimersV1::default();
     for (which, setting) in timers.interval.iter_mut().enumerate() {
         let out = inquiry.out();
         let bytes: [u8; 32] = inquiry.fetch("getitimer", libc::SYS_getitimer, &[which as u64, out])?;
         *setting = four_words(&bytes);
     }
-    for mut timer in listed(pid)? {
+    for timer in listed(pid)? {
+        let mut timer = addressed(timer, threads);
         let out = inquiry.out();
         let bytes: [u8; 32] =
             inquiry.fetch("timer_gettime", libc::SYS_timer_gettime, &[timer.id as u64, out])?;
@@ -49,6 +53,17 @@ pub fn collect(pid: i32, inquiry: &mut Inquiry) -> Result<TimersV1> {
         timers.posix.push(timer);
     }
     Ok(timers)
+}
+
+/// Names the thread as the application does. One that has ended gets no signals any more: such a timer only runs.
+fn addressed(mut timer: PosixTimerV1, threads: &[(i32, OriginalPid)]) -> PosixTimerV1 {
+    if timer.notify & SIGEV_THREAD_ID != 0 {
+        match threads.iter().find(|(here, _)| *here == timer.thread) {
+            Some((_, original)) => timer.thread = original.0,
+            None => (timer.notify, timer.thread) = (SIGEV_NONE, 0),
+        }
+    }
+    timer
 }
 
 fn four_words(bytes: &[u8; 32]) -> Setting {
@@ -157,5 +172,13 @@ mod tests {
             parse(&["ID: 3", "signal: 10/0000000000abcdef", "notify: signal/tid.42", "ClockID: 1"]).unwrap();
         assert_eq!((timer.id, timer.signal, timer.value), (3, 10, 0xabcdef));
         assert_eq!((timer.notify, timer.thread, timer.clock), (4, 42, 1));
+    }
+
+    #[test]
+    fn a_timer_names_its_thread_as_the_application_does() {
+        let lines = ["ID: 3", "signal: 10/0", "notify: signal/tid.42", "ClockID: 1"];
+        let timer = |threads: &[_]| addressed(parse(&lines).unwrap(), threads);
+        assert_eq!(timer(&[(41, OriginalPid(1)), (42, OriginalPid(7))]).thread, 7);
+        assert_eq!(timer(&[(41, OriginalPid(1))]).notify, SIGEV_NONE);
     }
 }
