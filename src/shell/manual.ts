@@ -4,7 +4,7 @@ import { type Flag, type Verb, wholeName } from "./tree.ts";
 const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, string>> = {
   other: "an error that no other code names",
   usage: "the command line is wrong",
-  no_target: "there is no such application, process or snapshot",
+  no_target: "there is no such application, process, snapshot or template",
   refused: "a resource of the application is refused, by name",
   host_lacks: "the host lacks a feature",
   not_permitted: "the caller may not do this",
