@@ -274,8 +274,9 @@ fn never_traced(pid: i32, status: &Status) -> Option<&'static str> {
     if pid.cast_unsigned() == std::process::id() {
         return Some("it is this very command; take the snapshot from outside of that process tree");
     }
-    let kernels =
-        status.text("Name") != "" && status.text("VmSize") == "" && !status.text("State").starts_with('Z');
+    let kernels = !status.text("Name").is_empty()
+        && status.text("VmSize").is_empty()
+        && !status.text("State").starts_with('Z');
     kernels.then_some("it is a thread of the kernel")
 }
 
