@@ -27,6 +27,16 @@ export interface Label {
   tags: string[];
   /** ISO 8601. */
   created: string;
+  /** Of a clone. */
+  origin?: Origin;
+}
+
+/** What an application is a clone of, by itself or by the snapshot that it comes from. */
+export interface Origin {
+  /** The name of the template. */
+  template: string;
+  /** 1 for a template whose application was no clone, one more for each template in between. */
+  generation: number;
 }
 
 export interface Application extends Ending {
@@ -39,6 +49,8 @@ export interface Application extends Ending {
   /** ISO 8601. */
   started: string;
   command: string[];
+  /** Of a clone. */
+  origin?: Origin;
   rss_bytes?: number;
 }
 
@@ -47,6 +59,15 @@ export interface Descriptor {
   kind: string;
   detail: string;
   flags: string | number;
+}
+
+/** What a process has mapped of one file. */
+export interface MappedFile {
+  path: string;
+  bytes: number;
+  executable: boolean;
+  /** Whether what it writes there reaches the file. */
+  written: boolean;
 }
 
 export interface ImageProcess {
@@ -60,6 +81,7 @@ export interface ImageProcess {
   threads: number;
   vmas: number;
   bytes: number;
+  mapped: MappedFile[];
   descriptors: Descriptor[];
 }
 
@@ -73,6 +95,14 @@ export interface Inspection {
   format: number | string;
   label: Partial<Label> | null;
   host: Record<string, unknown>;
+  /** Absent for a process tree. */
+  hostname?: string;
+  /** Whether it has a `/dev/shm` of its own. */
+  own_shared_memory: boolean;
+  /** Of anonymous memory and memory files that processes share. */
+  shared_bytes: number;
+  /** What its UNIX sockets are bound to; abstract names begin with `@`. */
+  unix_names: string[];
   processes: ImageProcess[];
   sections: Section[];
   bytes: number;
@@ -173,6 +203,11 @@ export interface RestoreRequest {
   terminal: boolean;
   files?: Record<string, string>;
   tcp?: Tcp;
+  /** The host name, where not as before. */
+  hostname?: string;
+  origin?: Origin;
+  /** The checksums of page data were compared already, by `verify`. */
+  checked?: boolean;
 }
 
 /** `aid` and `name` are absent for a process tree, which comes back in the caller's namespaces. */

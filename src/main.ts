@@ -27,24 +27,37 @@ async function main(args: string[]): Promise<number> {
     // Whoever read our output has enough of it, as in "stasis ps | head -1".
     if (isShown(thrown) || thrown instanceof Deno.errors.BrokenPipe) return 0;
     const output = session?.output ?? outputFor({ json: asksForJson(args) });
-    const fault = thrown instanceof CommanderError ? usageFault(thrown, verbIn(args)) : faultOf(thrown);
+    const fault = thrown instanceof CommanderError
+      ? usageFault(thrown, verbIn(program, args))
+      : faultOf(thrown);
     return report(fault, output);
-  }
-
-  function verbIn(words: string[]): string | undefined {
-    return program.commands.find((command) => command.name() === words.find((word) => !word.startsWith("-")))
-      ?.name();
   }
 }
 
-/** Runs what the words say. No command at all asks for the version, or for how to go on. */
+/** The command that words name: the innermost, as `create` of `template create`; the program itself for none. */
+function commandIn(program: CommandUnknownOpts, words: readonly string[]): CommandUnknownOpts {
+  const [first, ...more] = words.filter((word) => !word.startsWith("-"));
+  const inner = program.commands.find((command) => command.name() === first);
+  return inner === undefined ? program : commandIn(inner, more);
+}
+
+/** Its name with those of its groups; undefined for the program itself. */
+function verbIn(program: CommandUnknownOpts, words: readonly string[]): string | undefined {
+  const names: string[] = [];
+  for (let command = commandIn(program, words); command.parent !== null; command = command.parent) {
+    names.unshift(command.name());
+  }
+  return names.length === 0 ? undefined : names.join(" ");
+}
+
+/** Runs what the words say. No command at all asks for the version, or, as a group of commands does, for how to go on. */
 async function execute(program: CommandUnknownOpts, args: string[], open: Open): Promise<void> {
   try {
     await program.parseAsync(args, { from: "user" });
   } catch (thrown) {
     if (!isBare(thrown)) throw thrown;
     if ("version" in program.opts()) version(open, program);
-    else program.outputHelp();
+    else commandIn(program, args).outputHelp();
   }
 }
 

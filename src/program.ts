@@ -1,4 +1,5 @@
 import type { Command, CommandUnknownOpts } from "@commander-js/extra-typings";
+import { clone } from "./commands/clone.ts";
 import { completeIds } from "./commands/complete_ids.ts";
 import { completions } from "./commands/completions.ts";
 import { doctor } from "./commands/doctor.ts";
@@ -15,6 +16,7 @@ import { run } from "./commands/run.ts";
 import { snapshot } from "./commands/snapshot.ts";
 import { snapshots } from "./commands/snapshots.ts";
 import { stop } from "./commands/stop.ts";
+import { template } from "./commands/template.ts";
 import { verify } from "./commands/verify.ts";
 import { wait } from "./commands/wait.ts";
 import type { Open } from "./session.ts";
@@ -35,15 +37,21 @@ export function buildProgram(open: Open): CommandUnknownOpts {
   const groups: [title: string, commands: CommandUnknownOpts[]][] = [
     ["Applications:", [run, ps, ids, logs, exec, stop, kill, wait].map((make) => make(open))],
     ["Snapshots:", [snapshot, restore, snapshots, inspect, verify, rm].map((make) => make(open))],
+    ["Clones:", [template, clone].map((make) => make(open))],
     ["Help:", [doctor(open), completions(open, program), man(open, program)]],
   ];
   for (const [title, commands] of groups) {
     for (const command of commands) program.addCommand(command.helpGroup(title));
   }
   program.addCommand(completeIds(open), { hidden: true });
-  for (const command of program.commands) inherit(command, program);
-  for (const command of [program, ...program.commands]) addCommonOptions(command);
+  for (const command of within(program)) inherit(command, program);
+  for (const command of [program, ...within(program)]) addCommonOptions(command);
   return program;
+}
+
+/** Every command below this one, at any depth. */
+function within(command: CommandUnknownOpts): CommandUnknownOpts[] {
+  return command.commands.flatMap((inner) => [inner, ...within(inner)]);
 }
 
 /** addCommand hands nothing down by itself. */

@@ -3,7 +3,7 @@ import type { Engine } from "../ffi/client.ts";
 import { StasisError } from "../ffi/error.ts";
 import type { Application, Home, Operation, Request, Response } from "../ffi/messages.ts";
 import { byRelevance, resolveApplication } from "./catalog/applications.ts";
-import { storeOf } from "./catalog/home.ts";
+import { isFolder, storeOf } from "./catalog/home.ts";
 import { catalogue, parseReference, pick, type Reference, type Snapshot } from "./catalog/snapshots.ts";
 import type { Interrupts } from "./interrupts.ts";
 import type { Output, OutputOptions } from "./ui/output.ts";
@@ -78,19 +78,5 @@ export class Session {
   /** A path that the user gave, as seen from anywhere. */
   absolute(path: string): string {
     return resolve(this.caller.cwd, path);
-  }
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw StasisError.of("not_permitted", `Could not look into "${path}"`, {
-        causes: ["permission denied"],
-      });
-    }
-    throw error;
   }
 }

@@ -34,6 +34,21 @@ export function storeOf(home: Home): string {
   return `${home.data}/snapshots`;
 }
 
+/** Whether there is a folder of that name; what may not be looked at is an error. */
+export function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw StasisError.of("not_permitted", `Could not look into "${path}"`, {
+        causes: ["permission denied"],
+      });
+    }
+    throw error;
+  }
+}
+
 /** Creates a folder for this user alone, with its parents. */
 export function makePrivateFolder(path: string): void {
   try {

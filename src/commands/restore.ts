@@ -4,6 +4,7 @@ import { parseAssignments } from "../assignments.ts";
 import { stayWith } from "../attachment.ts";
 import { namesInUse } from "../catalog/applications.ts";
 import { checkName, freeName } from "../catalog/names.ts";
+import { originOf } from "../catalog/origin.ts";
 import type { Open, Session } from "../session.ts";
 import { formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
@@ -24,7 +25,9 @@ export function restore(open: Open): CommandUnknownOpts {
       const session = open(outputOptions(command));
       const dir = await session.snapshotFolder(given);
       const files = filesOf(session, options.file ?? []);
-      const name = await nameOf(session, (await session.perform("inspect", { dir })).label, options.name);
+      const { label } = await session.perform("inspect", { dir });
+      const name = await nameOf(session, label, options.name);
+      const origin = originOf(label);
       const detach = options.detach === true;
       const restored = await session.perform("restore", {
         dir,
@@ -33,6 +36,7 @@ export function restore(open: Open): CommandUnknownOpts {
         files,
         ...(options.tcp !== undefined && { tcp: options.tcp }),
         ...(name !== undefined && { name }),
+        ...(origin !== undefined && { origin }),
       });
       if (detach) report(session, restored);
       else session.exitCode = await stayWith(session, targetOf(restored));

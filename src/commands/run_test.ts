@@ -15,6 +15,8 @@ Deno.test("run -d passes the whole request on and prints the AID", async () => {
     detach: true,
     terminal: false,
     hostname: "h",
+    ids: "auto",
+    interpose: "auto",
   });
   strictEqual(stdout, "bb0000000000\n");
   match(stderr, /Running "sleep" with pid 7/);

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
-import type { Label, SnapshotTaken, Target } from "../../ffi/messages.ts";
+import type { Label, Origin, SnapshotTaken, Target } from "../../ffi/messages.ts";
 import { makePrivateFolder, storeOf } from "../catalog/home.ts";
 import { newId } from "../catalog/names.ts";
 import { parsePid } from "../pid.ts";
@@ -16,6 +16,7 @@ interface Subject {
   title: string;
   name?: string;
   aid?: string;
+  origin?: Origin;
 }
 
 /** `stasis snapshot`: captures an application or a process tree. */
@@ -64,7 +65,8 @@ async function subjectOf(session: Session, app?: string, pid?: number): Promise<
       causes: [application.state === "lost" ? "it is lost" : `it has ended: ${formatEnding(application)}`],
     });
   }
-  return { target: { aid }, title: `"${name}"`, name, aid };
+  const { origin } = application;
+  return { target: { aid }, title: `"${name}"`, name, aid, ...(origin !== undefined && { origin }) };
 }
 
 /** The folder that the engine is to create; it makes none over one that has something in it. */
@@ -92,11 +94,12 @@ function unusable(out: string, cause: string, hint: string): StasisError {
   return StasisError.of("usage", `Could not put the snapshot into "${out}"`, { causes: [cause], hint });
 }
 
-function labelOf({ name, aid }: Subject, id: string, tags: string[]): Label {
+function labelOf({ name, aid, origin }: Subject, id: string, tags: string[]): Label {
   return {
     id,
     ...(name !== undefined && { name }),
     ...(aid !== undefined && { aid }),
+    ...(origin !== undefined && { origin }),
     tags,
     created: new Date().toISOString(),
   };

@@ -58,14 +58,15 @@ export interface Outcome {
   fault?: Fault;
 }
 
-/** Runs one command line against the table of answers, in a home of its own. */
+/** Runs one command line against the table of answers, in a home of its own where none is given. */
 export async function stasis(
   args: string[],
   answers: Answers = {},
   caller: Partial<Caller> = {},
+  home?: string,
 ): Promise<Outcome> {
   const engine = new FakeEngine({ ps: { apps: [WEB] }, ...answers });
-  const data = Deno.makeTempDirSync();
+  const data = home ?? Deno.makeTempDirSync();
   const texts = { stdout: "", stderr: "" };
   const decoder = new TextDecoder();
   const stream = (name: "stdout" | "stderr") => ({
@@ -87,6 +88,6 @@ export async function stasis(
     const fault = thrown instanceof CommanderError ? usageFault(thrown, args[0]) : faultOf(thrown);
     return { engine, exit: fault.exit, ...texts, fault };
   } finally {
-    Deno.removeSync(data, { recursive: true });
+    if (home === undefined) Deno.removeSync(data, { recursive: true });
   }
 }

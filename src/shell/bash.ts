@@ -1,11 +1,15 @@
-import { areIds, fixedWords, type Flag, type Verb, type Words } from "./tree.ts";
+import { areIds, fixedWords, type Flag, groupsOf, topOf, type Verb, wholeName, type Words } from "./tree.ts";
 
 /**
  * Completions for bash, without the bash-completion package. bash splits words at `@` and `=`, so the whole word
  * is taken from the line, and what stands before the last `@` is cut off the candidates again.
  */
 export function bashCompletions(verbs: readonly Verb[], flags: readonly Flag[]): string {
-  const cases = verbs.map((verb) => caseOf(verb, verbs)).join("\n");
+  const groups = groupsOf(verbs);
+  const inner = groups.map(([{ name }, members]) =>
+    `    ${name}) candidates="${members.map((member) => member.name).join(" ")}" ;;`
+  );
+  const cases = [...inner, ...verbs.map((verb) => caseOf(verb, verbs))].join("\n");
   return `# bash completion for stasis: source <(stasis completions bash)
 _stasis() {
   local line=\${COMP_LINE:0:COMP_POINT} previous=\${COMP_WORDS[COMP_CWORD-1]}
@@ -13,12 +17,14 @@ _stasis() {
   for ((index = 1; index < COMP_CWORD; index++)); do
     case \${COMP_WORDS[index]} in
       -*) ;;
-      *) verb=\${COMP_WORDS[index]}; break ;;
+      *)
+        verb+=\${verb:+ }\${COMP_WORDS[index]}
+        case $verb in ${groups.map(([{ name }]) => name).join("|")}) ;; *) break ;; esac ;;
     esac
   done
   COMPREPLY=()
   case $verb in
-    "") candidates="${[...verbs.map((verb) => verb.name), ...wordsOf(flags)].join(" ")}" ;;
+    "") candidates="${[...topOf(verbs).map(({ name }) => name), ...wordsOf(flags)].join(" ")}" ;;
 ${cases}
   esac
   [[ -n $candidates ]] && mapfile -t COMPREPLY < <(compgen -W "$candidates" -- "$word")
@@ -28,7 +34,8 @@ complete -F _stasis stasis
 `;
 }
 
-function caseOf({ name, flags, parameters }: Verb, verbs: readonly Verb[]): string {
+function caseOf(verb: Verb, verbs: readonly Verb[]): string {
+  const { flags, parameters } = verb;
   const valued = flags.filter((flag) => flag.value !== undefined);
   const values = valued.map((flag) =>
     `        ${spellings(flag).join("|")}) ${actionFor(flag.completion, verbs)} ;;`
@@ -39,7 +46,7 @@ function caseOf({ name, flags, parameters }: Verb, verbs: readonly Verb[]): stri
     ? [`        --) mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;`]
     : [];
   return [
-    `    ${name})`,
+    `    "${wholeName(verb)}")`,
     "      case $previous in",
     ...values,
     ...inner,
@@ -50,6 +57,7 @@ function caseOf({ name, flags, parameters }: Verb, verbs: readonly Verb[]): stri
 
 function actionFor(words: Words, verbs: readonly Verb[]): string {
   if (words === "folder") return `mapfile -t COMPREPLY < <(compgen -d -- "$word")`;
+  if (words === "file") return `mapfile -t COMPREPLY < <(compgen -f -- "$word")`;
   const candidates = substitution(words, verbs);
   return candidates === "" ? "" : `candidates="${candidates}"`;
 }

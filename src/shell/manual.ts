@@ -1,10 +1,10 @@
 import { EXIT_CODES } from "../../ffi/error.ts";
-import type { Flag, Verb } from "./tree.ts";
+import { type Flag, type Verb, wholeName } from "./tree.ts";
 
 const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, string>> = {
   other: "an error that no other code names",
   usage: "the command line is wrong",
-  no_target: "there is no such application, process or snapshot",
+  no_target: "there is no such application, process, snapshot or template",
   refused: "a resource of the application is refused, by name",
   host_lacks: "the host lacks a feature",
   not_permitted: "the caller may not do this",
@@ -60,9 +60,16 @@ const DESCRIPTION = [
 ];
 
 /** What every command takes is said once, in a section of its own. */
-function section({ name, usage, summary, flags }: Verb, common: readonly Flag[]): string[] {
+function section(verb: Verb, common: readonly Flag[]): string[] {
+  const { usage, summary, flags } = verb;
   const own = flags.filter((flag) => !common.some((other) => other.long === flag.long));
-  return [`.SS ${roff(name)}`, `\\fB${roff(usage)}\\fR`, ".PP", roff(`${summary}.`), ...own.flatMap(option)];
+  return [
+    `.SS ${roff(wholeName(verb))}`,
+    `\\fB${roff(usage)}\\fR`,
+    ".PP",
+    roff(`${summary}.`),
+    ...own.flatMap(option),
+  ];
 }
 
 function option({ short, long, value, description }: Flag): string[] {

@@ -4,7 +4,7 @@ import { buildProgram } from "../program.ts";
 import { bashCompletions } from "./bash.ts";
 import { fishCompletions } from "./fish.ts";
 import { manualPage } from "./manual.ts";
-import { flagsOf, verbsOf } from "./tree.ts";
+import { flagsOf, verbsOf, wholeName } from "./tree.ts";
 import { zshCompletions } from "./zsh.ts";
 
 const program = buildProgram(() => {
@@ -44,6 +44,26 @@ Deno.test("bash completes the values of options", () => {
   ok(offered("stasis snapshot --out /us").includes("/usr"));
 });
 
+Deno.test("bash completes the commands of a group, and what belongs to each", () => {
+  strictEqual(offered("stasis tem").join(), "template");
+  strictEqual(offered("stasis template c").join(), "create,check");
+  strictEqual(offered("stasis template create --n").join(), "--name");
+  strictEqual(offered("stasis template show w", "web").join(), "web");
+  ok(offered("stasis template create --rules /et").includes("/etc"));
+  strictEqual(offered("stasis clone --keep").join(), "--keep-going");
+});
+
+Deno.test("fish tells the commands of a group from others of the same name", () => {
+  const lines = fishCompletions(VERBS, FLAGS).split("\n").filter((line) => line.includes("_from rm"));
+  ok(
+    lines.some((line) =>
+      line.includes("'__fish_seen_subcommand_from template; and __fish_seen_subcommand_from rm'")
+    ),
+  );
+  ok(lines.some((line) => line.includes("_from rm; and not __fish_seen_subcommand_from template'")));
+  ok(!lines.some((line) => line.includes("-n '__fish_seen_subcommand_from rm'")));
+});
+
 Deno.test("the completions of zsh and fish name every command and option", () => {
   for (const script of [zshCompletions(VERBS, FLAGS), fishCompletions(VERBS, FLAGS)]) {
     for (const verb of VERBS) match(script, new RegExp(`\\b${verb.name}\\b`));
@@ -53,7 +73,7 @@ Deno.test("the completions of zsh and fish name every command and option", () =>
 
 Deno.test("the manual page has a section for every command and every exit code", () => {
   const page = manualPage(VERBS, FLAGS, "1.2.3");
-  for (const verb of VERBS) ok(page.includes(`.SS ${verb.name}`), verb.name);
+  for (const verb of VERBS) ok(page.includes(`.SS ${wholeName(verb).replaceAll("-", "\\-")}\n`), verb.name);
   for (const code of ["no_target", "image_damaged", "interrupted"]) ok(page.includes(`(${code})`), code);
   ok(page.includes("stasis 1.2.3"));
 });

@@ -8,6 +8,8 @@ export type Words =
   | "app"
   | "snapshot"
   | "target"
+  | "template"
+  | "file"
   | "shell"
   | "verb"
   | "command"
@@ -28,9 +30,17 @@ export interface Parameter {
   completion: Words;
 }
 
+/** A command that is a name for others, such as `stasis template`. */
+export interface Group {
+  name: string;
+  summary: string;
+}
+
 /** One command, with everything that completions and the manual say about it. */
 export interface Verb {
   name: string;
+  /** What it stands behind: `template` for `stasis template create`. */
+  group?: Group;
   summary: string;
   usage: string;
   flags: Flag[];
@@ -39,10 +49,12 @@ export interface Verb {
 
 const WORDS: Readonly<Record<string, Words>> = {
   DIR: "folder",
+  FILE: "file",
   SIG: "signal",
   app: "app",
   snapshot: "snapshot",
   target: "target",
+  template: "template",
   shell: "shell",
   verb: "verb",
   command: "command",
@@ -52,18 +64,41 @@ const WORDS: Readonly<Record<string, Words>> = {
 export function fixedWords(words: Words, verbs: readonly Verb[]): string {
   if (words === "signal") return signalNames().join(" ");
   if (words === "shell") return "bash zsh fish";
-  return words === "verb" ? verbs.map((verb) => verb.name).join(" ") : "";
+  return words === "verb" ? topOf(verbs).map(({ name }) => name).join(" ") : "";
 }
 
 /** Whether `stasis complete-ids` knows the words that complete an argument. */
 export function areIds(words: Words): boolean {
-  return words === "app" || words === "snapshot" || words === "target";
+  return words === "app" || words === "snapshot" || words === "target" || words === "template";
 }
 
-/** The visible commands of the program, in their order. */
+/** The visible commands of the program, in their order; those of a group in its place. */
 export function verbsOf(program: CommandUnknownOpts): Verb[] {
   const help = program.createHelp();
-  return help.visibleCommands(program).map((command) => verbOf(command, help));
+  return help.visibleCommands(program).flatMap((command) => {
+    const inner = help.visibleCommands(command);
+    if (inner.length === 0) return [verbOf(command, help)];
+    const group = { name: command.name(), summary: command.description() };
+    return inner.map((one) => ({ ...verbOf(one, help), group }));
+  });
+}
+
+/** A command's name as it is written, with its group. */
+export function wholeName({ name, group }: Verb): string {
+  return group === undefined ? name : `${group.name} ${name}`;
+}
+
+/** What may stand first: commands and groups, each once. */
+export function topOf(verbs: readonly Verb[]): Group[] {
+  const tops = verbs.map(({ name, summary, group }): Group => group ?? { name, summary });
+  return tops.filter((top, index) => tops.findIndex((other) => other.name === top.name) === index);
+}
+
+/** Every group with its commands. */
+export function groupsOf(verbs: readonly Verb[]): [group: Group, members: Verb[]][] {
+  return topOf(verbs)
+    .map((top): [Group, Verb[]] => [top, verbs.filter((verb) => verb.group?.name === top.name)])
+    .filter(([, members]) => members.length > 0);
 }
 
 /** The options of the program itself, before any command. */

@@ -1,8 +1,19 @@
-import { areIds, fixedWords, type Flag, type Parameter, type Verb, type Words } from "./tree.ts";
+import {
+  areIds,
+  fixedWords,
+  type Flag,
+  type Group,
+  groupsOf,
+  type Parameter,
+  topOf,
+  type Verb,
+  type Words,
+} from "./tree.ts";
 
 /** Completions for zsh: a file `_stasis` in a folder of `$fpath`, or sourced after `compinit`. */
 export function zshCompletions(verbs: readonly Verb[], flags: readonly Flag[]): string {
-  const names = verbs.map((verb) => `    ${quote(`${verb.name}:${verb.summary}`)}`).join("\n");
+  const alone = verbs.filter((verb) => verb.group === undefined).map((verb) => caseOf(verb, verbs));
+  const grouped = groupsOf(verbs).map(([group, members]) => groupOf(group, members, verbs));
   return `#compdef stasis
 _stasis_ids() {
   local -a ids
@@ -13,7 +24,7 @@ _stasis() {
   local context state line
   local -a verbs
   verbs=(
-${names}
+${described(topOf(verbs))}
   )
   _arguments -C \\
 ${flags.map((flag) => `    ${specOf(flag, verbs)} \\`).join("\n")}
@@ -22,12 +33,32 @@ ${flags.map((flag) => `    ${specOf(flag, verbs)} \\`).join("\n")}
     verb) _describe command verbs ;;
     rest)
       case $words[1] in
-${verbs.map((verb) => caseOf(verb, verbs)).join("\n")}
+${[...alone, ...grouped].join("\n")}
       esac ;;
   esac
 }
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _stasis "$@"; else compdef _stasis stasis; fi
 `;
+}
+
+function described(all: readonly Group[]): string {
+  return all.map(({ name, summary }) => `    ${quote(`${name}:${summary}`)}`).join("\n");
+}
+
+/** The commands of a group, one level further in. */
+function groupOf({ name }: Group, members: readonly Verb[], verbs: readonly Verb[]): string {
+  return `        ${name})
+  verbs=(
+${described(members)}
+  )
+  _arguments -C '1: :->inner' '*:: :->innermost'
+  case $state in
+    inner) _describe command verbs ;;
+    innermost)
+      case $words[1] in
+${members.map((member) => caseOf(member, verbs)).join("\n")}
+      esac ;;
+  esac ;;`;
 }
 
 function caseOf(verb: Verb, verbs: readonly Verb[]): string {
@@ -53,6 +84,7 @@ function parameterOf(all: readonly Parameter[], index: number, verbs: readonly V
 
 function actionFor(words: Words, verbs: readonly Verb[]): string {
   if (words === "folder") return "_files -/";
+  if (words === "file") return "_files";
   if (areIds(words)) return `{_stasis_ids ${words}}`;
   const fixed = fixedWords(words, verbs);
   return fixed === "" ? " " : `(${fixed})`;

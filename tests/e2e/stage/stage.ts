@@ -109,6 +109,13 @@ export class Stage implements AsyncDisposable {
     return must([...this.within, ...this.product, ...args], this.#options());
   }
 
+  /** Starts the product, for a test that does something while it runs. */
+  spawn(...args: string[]): Deno.ChildProcess {
+    const [program = "", ...words] = [...this.within, PRODUCT, ...args];
+    const streams = { stdin: "null", stdout: "null", stderr: "null" } as const;
+    return new Deno.Command(program, { ...this.#options(), ...streams, args: words }).spawn();
+  }
+
   /** Starts an application in the background. */
   async run(name: string, ...argv: string[]): Promise<void> {
     await this.stasis("run", "-d", "--name", name, "--", ...argv);

@@ -2,7 +2,7 @@
 //!
 //! Unknown fields are refused: a request that the engine only half understands is a mistake, not a wish.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -58,6 +58,16 @@ pub enum Interpose {
     /// At the system-call boundary alone.
     Kernel,
     Off,
+}
+
+/// What an application is a clone of, by itself or by the snapshot that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// The name of the template.
+    pub template: String,
+    /// 1 for a template whose application was no clone, one more for each template in between.
+    pub generation: u32,
 }
 
 /// Declares request structs: every one carries the home folders.
@@ -143,6 +153,14 @@ requests! {
         files: BTreeMap<String, String>,
         #[serde(default)]
         tcp: Tcp,
+        /// The host name, where not as before.
+        #[serde(default)]
+        hostname: Option<String>,
+        #[serde(default)]
+        origin: Option<Origin>,
+        /// The caller had the checksums of page data compared already, by `verify`.
+        #[serde(default)]
+        checked: bool,
     }
     /// Describe a snapshot.
     Inspect { dir: PathBuf }

@@ -6,7 +6,7 @@ use crate::link::{Link, LinkError};
 use crate::registration::{Particulars, Registration, register};
 use crate::start::{open_log, require_helper};
 use crate::{Aid, faults, helper, hosted, launched};
-use abi::request::Home;
+use abi::request::{Home, Origin};
 use abi::wire::{ClockOffsets, Ending, Launch, Reply, Request};
 use abi::{Code, Fault};
 use std::fs::File;
@@ -29,6 +29,8 @@ pub struct BuildSpec {
     pub interposition: Option<Interposition>,
     /// Whether it has a `/dev/shm` of its own.
     pub own_shared_memory: bool,
+    /// The template that it comes from, for a clone.
+    pub origin: Option<Origin>,
 }
 
 /// A capsule without an application yet. Everything in it, its folder and its socket vanish when this is dropped
@@ -98,6 +100,7 @@ pub fn build(home: &Home, spec: BuildSpec, init: &[u8]) -> Result<Building, Faul
             hostname: spec.hostname.clone(),
             terminal: spec.terminal,
             translation: translation(home, spec.interposition)?,
+            origin: spec.origin,
         },
     )?;
     let message = Launch {
@@ -130,6 +133,12 @@ fn begin(
 }
 
 impl Building {
+    /// The token that a clone finds in a file; none for what is no clone.
+    #[must_use]
+    pub fn generation_token(&self) -> Option<String> {
+        self.registration.meta.generation_token()
+    }
+
     /// The new application's id.
     #[must_use]
     pub fn aid(&self) -> &Aid {

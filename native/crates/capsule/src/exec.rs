@@ -39,12 +39,12 @@ pub fn exec(
     let meta = Meta::read(home, aid).map_err(|_| faults::no_such(aid))?;
     let command = spec.argv.first().map_or("", String::as_str);
     let about = faults::about(&format!("run \"{command}\" in \"{}\"", meta.name));
-    Link::connect(home, aid).and_then(|mut link| run(&mut link, aid, spec, control)).map_err(about)
+    Link::connect(home, aid).and_then(|mut link| run(&mut link, &meta, spec, control)).map_err(about)
 }
 
 fn run(
     link: &mut Link,
-    aid: &Aid,
+    meta: &Meta,
     spec: ExecSpec,
     control: &Control,
 ) -> Result<(i32, Option<Ending>), LinkError> {
@@ -56,7 +56,7 @@ fn run(
     let given: Vec<OwnedFd> = given?;
     let program = Program {
         argv: spec.argv,
-        env: environment(spec.env, aid),
+        env: environment(spec.env, meta),
         cwd: spec.cwd.to_string_lossy().into_owned(),
         streams: stream_kind(output),
         nofile: soft_nofile(),

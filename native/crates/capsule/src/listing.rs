@@ -3,7 +3,7 @@
 use crate::link::{Link, LinkError};
 use crate::meta::{self, Meta};
 use crate::{Aid, faults, helper, home, hosted};
-use abi::request::Home;
+use abi::request::{Home, Origin};
 use abi::wire::{Ending, LOG_FILE};
 use abi::{Code, Fault};
 use std::fs;
@@ -32,6 +32,8 @@ pub struct Application {
     /// ISO 8601, UTC.
     pub started: String,
     pub command: Vec<String>,
+    /// The template that it comes from, for a clone.
+    pub origin: Option<Origin>,
     /// Of the root process, once it has ended.
     pub ending: Option<Ending>,
 }
@@ -54,6 +56,7 @@ fn examine(home: &Home, meta: Meta) -> Option<Application> {
         rss_bytes: None,
         started: meta.started,
         command: meta.command,
+        origin: meta.origin,
         ending: None,
     };
     let report = match Link::connect(home, &application.aid) {

@@ -1,7 +1,7 @@
 //! `meta.json`: who an application is. And how it ended, from the helper's `status.json`.
 
 use crate::{Aid, home};
-use abi::request::Home;
+use abi::request::{Home, Origin};
 use abi::wire::{STATUS_FILE, StatusFile, Translation};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
@@ -24,6 +24,9 @@ pub struct Meta {
     /// How its System V ids are translated; absent where an IPC namespace keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<Translation>,
+    /// The template that it comes from, for a clone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// The helper, once it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<HelperProcess>,
@@ -38,6 +41,11 @@ pub struct HelperProcess {
 }
 
 impl Meta {
+    /// What tells a clone from its siblings and from what it was cloned from: `GENERATION AID`.
+    pub fn generation_token(&self) -> Option<String> {
+        self.origin.as_ref().map(|origin| format!("{} {}", origin.generation, self.aid))
+    }
+
     pub fn read(home: &Home, aid: &Aid) -> io::Result<Self> {
         let text = fs::read(home::state(home, aid).join(META_FILE))?;
         serde_json::from_slice(&text).map_err(io::Error::other)

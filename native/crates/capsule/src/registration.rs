@@ -3,7 +3,7 @@
 use crate::link::Link;
 use crate::meta::{self, HelperProcess, Meta};
 use crate::{Aid, clock, faults, home};
-use abi::request::Home;
+use abi::request::{Home, Origin};
 use abi::wire::Translation;
 use abi::{Code, Fault};
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -34,6 +34,8 @@ pub struct Particulars {
     pub hostname: Option<String>,
     pub terminal: bool,
     pub translation: Option<Translation>,
+    /// The template that it comes from, for a clone.
+    pub origin: Option<Origin>,
 }
 
 /// Registers an application under a name that no running one has.
@@ -95,6 +97,7 @@ fn create(home: &Home, particulars: Particulars) -> io::Result<Registration> {
         hostname: particulars.hostname,
         terminal: particulars.terminal,
         translation: particulars.translation,
+        origin: particulars.origin,
         init: None,
     };
     meta.write(&folder)?;

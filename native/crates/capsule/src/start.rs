@@ -2,6 +2,7 @@
 
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
+use crate::meta::Meta;
 use crate::registration::{Particulars, Registration, register};
 use crate::{Aid, faults, helper, hosted, launched};
 use abi::request::Home;
@@ -18,6 +19,9 @@ use sys::terminal;
 
 /// The environment variable that holds the AID of the application that a program was started in.
 const AID_VARIABLE: &str = "STASIS_AID";
+
+/// The environment variable that holds the generation token of a clone.
+const GENERATION_VARIABLE: &str = "STASIS_GENERATION";
 
 /// What to run.
 pub struct RunSpec {
@@ -70,6 +74,7 @@ pub fn start(home: &Home, spec: RunSpec, init: &[u8]) -> Result<Started, Fault> 
             hostname: spec.hostname.clone(),
             terminal: spec.output == Output::Terminal,
             translation: translation(home, spec.interposition)?,
+            origin: None,
         },
     )?;
     begin(registration, spec, init).map_err(|error| match error {
@@ -102,7 +107,7 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
         own_shared_memory: true,
         program: Some(Program {
             argv: spec.argv,
-            env: environment(spec.env, &registration.meta.aid),
+            env: environment(spec.env, &registration.meta),
             cwd: spec.cwd.to_string_lossy().into_owned(),
             streams: stream_kind(spec.output),
             nofile: soft_nofile(),
@@ -125,11 +130,13 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
     Ok(Started { aid: meta.aid, name: meta.name, pid })
 }
 
-/// The environment of a program in a capsule, `NAME=value`: what its caller gave it, and which application it is of.
-pub fn environment(given: BTreeMap<String, String>, aid: &Aid) -> Vec<String> {
-    let own = format!("{AID_VARIABLE}={aid}");
-    let given = given.into_iter().filter(|(name, _)| name != AID_VARIABLE);
-    given.map(|(name, value)| format!("{name}={value}")).chain([own]).collect()
+/// The environment of a program in a capsule, `NAME=value`: what its caller gave it, which application it is of, and
+/// in a clone its generation token.
+pub fn environment(given: BTreeMap<String, String>, meta: &Meta) -> Vec<String> {
+    let own = [format!("{AID_VARIABLE}={}", meta.aid)];
+    let token = meta.generation_token().map(|token| format!("{GENERATION_VARIABLE}={token}"));
+    let given = given.into_iter().filter(|(name, _)| name != AID_VARIABLE && name != GENERATION_VARIABLE);
+    given.map(|(name, value)| format!("{name}={value}")).chain(own).chain(token).collect()
 }
 
 /// Writes down who the helper is and learns the application's pid on the host.

@@ -1,6 +1,6 @@
 //! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
 
-use abi::request::{Attach, Exec, IdKeeping, Interpose, Owner, Ps, Remove, Run, Signal, Stop, Wait};
+use abi::request::{Attach, Exec, IdKeeping, Interpose, Origin, Owner, Ps, Remove, Run, Signal, Stop, Wait};
 use abi::{Code, Control, Fault};
 use capsule::{Aid, Application, Ending, ExecSpec, Interposition, Output, Recipient, RunSpec, State};
 use serde::Serialize;
@@ -53,6 +53,9 @@ struct Row {
     processes: Option<usize>,
     started: String,
     command: Vec<String>,
+    /// Of a clone: the template that it comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin>,
     #[serde(flatten)]
     ending: Option<Ending>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,6 +188,7 @@ impl From<Application> for Row {
             processes: application.processes,
             started: application.started,
             command: application.command,
+            origin: application.origin,
             ending: application.ending,
             rss_bytes: application.rss_bytes,
         }

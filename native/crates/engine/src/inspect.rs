@@ -5,8 +5,10 @@ mod wording;
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
+use crate::state::descriptors::unix::SocketV1;
 use crate::state::descriptors::{DescriptionV1, DescriptorV1};
 use crate::state::host::HostV1;
+use crate::state::memory::{BackingV1, MappingV1};
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
 use crate::store;
 use abi::Control;
@@ -14,13 +16,22 @@ use abi::request::Inspect;
 use image::SnapshotReader;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 #[derive(Debug, Serialize)]
 pub struct Inspection {
     format: u32,
     label: Value,
     host: Host,
+    /// Of the application; absent for a process tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<String>,
+    /// Whether it has a `/dev/shm` of its own.
+    own_shared_memory: bool,
+    /// Of anonymous memory and memory files that processes share.
+    shared_bytes: u64,
+    /// What its UNIX sockets are bound to; abstract names begin with `@`.
+    unix_names: Vec<String>,
     processes: Vec<Process>,
     sections: Vec<Section>,
     /// Of the manifest and all packs.
@@ -50,7 +61,19 @@ struct Process {
     vmas: usize,
     /// Of page data that is this process's own.
     bytes: u64,
+    /// Files that are mapped, each once.
+    mapped: Vec<Mapped>,
     descriptors: Vec<Descriptor>,
+}
+
+/// What a process has mapped of one file.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Mapped {
+    path: String,
+    bytes: u64,
+    executable: bool,
+    /// Whether what it writes there reaches the file.
+    written: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +106,10 @@ pub fn describe(request: Inspect, control: &Control) -> Result<Inspection> {
         sections: reader.sections().map(section).collect(),
         bytes: reader.total_bytes(),
         processes: processes(&chain),
+        hostname: chain.capsule.as_ref().map(|capsule| capsule.hostname.clone()),
+        own_shared_memory: chain.posix_memory.is_some(),
+        unix_names: chain.unix_sockets.iter().filter_map(SocketV1::own_name).collect(),
+        shared_bytes: chain.shared_memory.iter().map(|object| object.size).sum(),
         host: host(chain.host),
     })
 }
@@ -113,11 +140,27 @@ fn describe_process(process: &ProcessV1, chain: &Chain, descriptions: &Descripti
         threads: live.map_or(0, |live| live.threads.len()),
         vmas: live.map_or(0, |live| live.memory.mappings.len()),
         bytes: live.map_or(0, |live| live.memory.pages.iter().map(|run| run.length).sum()),
+        mapped: live.map_or_else(Vec::new, |live| mapped(&live.memory.mappings)),
         descriptors: table(process, chain)
             .iter()
             .filter_map(|descriptor| describe_descriptor(descriptor, descriptions))
             .collect(),
     }
+}
+
+/// Files by path, with what all mappings of each come to.
+fn mapped(mappings: &[MappingV1]) -> Vec<Mapped> {
+    let mut files: BTreeMap<String, Mapped> = BTreeMap::new();
+    for mapping in mappings {
+        let BackingV1::File { file, .. } = &mapping.backing else { continue };
+        let path = file.path().display().to_string();
+        let entry =
+            files.entry(path.clone()).or_insert(Mapped { path, bytes: 0, executable: false, written: false });
+        entry.bytes += mapping.end - mapping.start;
+        entry.executable |= mapping.protection & libc::PROT_EXEC as u64 != 0;
+        entry.written |= mapping.shared && mapping.may_write;
+    }
+    files.into_values().collect()
 }
 
 fn live(process: &ProcessV1) -> Option<&LiveV1> {

@@ -14,6 +14,8 @@ pub struct Place {
     /// What leads to the application's file system.
     pub root: Vec<u8>,
     pub output: Option<OwnedFd>,
+    /// What tells a clone that it is one.
+    pub generation: Option<String>,
 }
 
 impl Place {
@@ -21,7 +23,7 @@ impl Place {
         let output = || "Could not find where the application's output goes".to_owned();
         let Some(saved) = &chain.capsule else {
             enter_time_namespace(chain)?;
-            return Ok(Self { cradle: Cradle::Caller, root: Vec::new(), output: None });
+            return Ok(Self { cradle: Cradle::Caller, root: Vec::new(), output: None, generation: None });
         };
         let offsets = clock_offsets(chain)?;
         let new = capsule::New {
@@ -29,6 +31,8 @@ impl Place {
             clock_offsets: Some(offsets),
             interposition: chain.translation.as_ref().map(|saved| saved.interposition),
             own_shared_memory: chain.posix_memory.is_some(),
+            hostname: request.hostname.as_deref(),
+            origin: request.origin.as_ref(),
         };
         let building = capsule::build(saved, new, &request.home, init)?;
         let root = format!("/proc/{}/root", building.init()).into_bytes();
@@ -37,7 +41,8 @@ impl Place {
         } else {
             std::io::stdout().as_fd().try_clone_to_owned().explain(output)?
         };
-        Ok(Self { cradle: Cradle::Capsule(Box::new(building)), root, output: Some(log) })
+        let generation = building.generation_token();
+        Ok(Self { cradle: Cradle::Capsule(Box::new(building)), root, output: Some(log), generation })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::state::seccomp::{self, SeccompV1};
 use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
-    attributes, cgroups, descriptors, filesystem, ghosts, host, identity, limits, locks, memory,
+    attributes, cgroups, descriptors, filesystem, generation, ghosts, host, identity, limits, locks, memory,
     posix_memory, process, processor, shared_memory, signals, system_v, terminals, thread, timers,
     translation,
 };
@@ -67,17 +67,12 @@ pub fn bring_back(request: Restore, init: &[u8], control: &Control) -> Result<Re
 fn check(request: &Restore, control: &Control) -> Result<(SnapshotReader, Chain)> {
     let what = || format!("Could not read the snapshot {}", request.dir.display());
     let mut reader = SnapshotReader::open(&request.dir, None).explain(what)?;
-    control.phase(Phase::Checking, 0, Unit::Bytes);
-    let mut before = 0;
-    let checked = reader.verify_packs(&mut |done, _| {
-        control.advance(done - before);
-        before = done;
-        !control.cancelled()
-    });
+    if !request.checked {
+        check_pages(&reader, control).explain(what)?;
+    }
     if control.cancelled() {
         return Err(Fault::new(Code::Interrupted, what()).because("it was interrupted"));
     }
-    checked.explain(what)?;
     let chain = Chain::read(&mut reader)?;
     for known in ["label", "summary"] {
         reader.section(known).explain(what)?;
@@ -94,6 +89,16 @@ fn check(request: &Restore, control: &Control) -> Result<(SnapshotReader, Chain)
             .hint("Restore it on a host that runs the same kernel build"));
     }
     Ok((reader, chain))
+}
+
+fn check_pages(reader: &SnapshotReader, control: &Control) -> image::Result<()> {
+    control.phase(Phase::Checking, 0, Unit::Bytes);
+    let mut before = 0;
+    reader.verify_packs(&mut |done, _| {
+        control.advance(done - before);
+        before = done;
+        !control.cancelled()
+    })
 }
 
 fn require_processor(chain: &Chain) -> Result<()> {
@@ -148,6 +153,7 @@ fn create_processes(
             reader.pack_file(pack).map_err(std::io::Error::other)
         })?;
     }
+    notes.extend(generation::apply(place.generation.as_deref(), image.posix_memory.is_some(), &place.root)?);
     identity::check(image, |path| {
         let unmoved = moved(path, &request.files).is_none();
         unmoved.then(|| PathBuf::from(OsStr::from_bytes(&[&place.root, path].concat())))

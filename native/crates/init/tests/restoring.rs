@@ -20,6 +20,7 @@ fn build(place: &Place) -> Building {
         hostname: Some("again".into()),
         clock_offsets: Some(OFFSETS),
         own_shared_memory: true,
+        origin: None,
         terminal: false,
     };
     capsule::build(&place.home, spec, &helper()).unwrap()

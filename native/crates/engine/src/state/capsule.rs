@@ -3,7 +3,7 @@
 use crate::explain::Result;
 use crate::ids::OriginalPid;
 use crate::state::translation;
-use abi::request::{Home, Target};
+use abi::request::{Home, Origin, Target};
 use abi::wire::IDS;
 use capsule::{Aid, BuildSpec, Building, Capsule, ClockOffsets, Ending, Interposition, IpcList, Own};
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,9 @@ pub struct New<'a> {
     pub interposition: Option<Interposition>,
     /// The application brings its `/dev/shm` along.
     pub own_shared_memory: bool,
+    /// Where not as before.
+    pub hostname: Option<&'a str>,
+    pub origin: Option<&'a Origin>,
 }
 
 /// Makes an empty capsule like the saved one.
@@ -106,11 +109,12 @@ pub fn build(saved: &CapsuleV1, new: New, home: &Home, init: &[u8]) -> Result<Bu
     let spec = BuildSpec {
         name: new.name.unwrap_or(&saved.name).to_owned(),
         command: saved.command.clone(),
-        hostname: (!saved.hostname.is_empty()).then(|| saved.hostname.clone()),
+        hostname: new.hostname.or(Some(&*saved.hostname)).filter(|name| !name.is_empty()).map(str::to_owned),
         clock_offsets: new.clock_offsets,
         terminal: saved.terminal,
         interposition: new.interposition,
         own_shared_memory: new.own_shared_memory,
+        origin: new.origin.cloned(),
     };
     capsule::build(home, spec, init)
 }

@@ -10,6 +10,7 @@ pub mod descriptors;
 pub mod dispatch;
 pub mod filesystem;
 pub mod frozen_copy;
+pub mod generation;
 pub mod ghosts;
 pub mod guard_pages;
 pub mod host;

@@ -72,6 +72,17 @@ pub struct CredentialsV1 {
     pub gid: u32,
 }
 
+impl SocketV1 {
+    /// The name that it is bound to itself, for a person: an abstract one begins with `@`.
+    pub fn own_name(&self) -> Option<String> {
+        let own = self.name.as_ref().filter(|name| name.held);
+        own.map(|name| match &name.node {
+            Some(node) => names::printable(&node.place(&name.bytes)),
+            None => names::printable(&name.bytes),
+        })
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NameV1 {
     /// `sun_path`: a path without its final NUL, or an abstract name with its leading NUL.

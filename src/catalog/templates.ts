@@ -1,0 +1,178 @@
+import { StasisError } from "../../ffi/error.ts";
+import type { Home } from "../../ffi/messages.ts";
+import { isFolder, makePrivateFolder } from "./home.ts";
+import { checkName } from "./names.ts";
+import { linkTree, syncFolder, writeDurably } from "./tree.ts";
+
+/** What a template's folder says about it, beside the image and the rules. */
+export interface TemplateCard {
+  name: string;
+  /** ISO 8601. */
+  created: string;
+  /** The snapshot that it was made of. */
+  snapshot?: string;
+  /** The application in the snapshot; absent for a process tree. */
+  application?: string;
+  /** 1 for a template whose application was no clone, one more for each template in between. */
+  generation: number;
+  /** The template that the application was a clone of. */
+  parent?: string;
+}
+
+export interface Template extends TemplateCard {
+  /** The folder of the image, which `restore`, `inspect` and `verify` take. */
+  image: string;
+  /** The rules file, word for word; absent when it was made without one. */
+  rules?: string;
+  /** Where that lies, for messages. */
+  rulesPath: string;
+}
+
+const CARD = "template.json";
+const RULES = "rules.toml";
+const IMAGE = "image";
+const PARTIAL = /^\.[a-z0-9_.-]+\.partial-(\d+)$/;
+
+/** The folder that holds this user's templates. */
+export function templatesOf(home: Home): string {
+  return `${home.data}/templates`;
+}
+
+/** Every template, by name. What cannot be read is passed to `damaged`. */
+export function listTemplates(home: Home, damaged: (name: string, why: string) => void): Template[] {
+  const folder = templatesOf(home);
+  if (!isFolder(folder)) return [];
+  const names = [...Deno.readDirSync(folder)].map((entry) => entry.name).filter((name) =>
+    !name.startsWith(".")
+  );
+  return names.sort().flatMap((name) => {
+    try {
+      return [readTemplate(home, name)];
+    } catch (error) {
+      if (!(error instanceof StasisError)) throw error;
+      damaged(name, (error.fault.causes ?? [error.fault.message]).join(": "));
+      return [];
+    }
+  });
+}
+
+/** The template of that name. */
+export function findTemplate(home: Home, name: string): Template {
+  if (isFolder(`${templatesOf(home)}/${checkName(name)}`)) return readTemplate(home, name);
+  throw StasisError.of("no_target", `Could not find a template "${name}"`, {
+    hint: '"stasis template ls" lists them; "stasis template create" makes one of a snapshot',
+  });
+}
+
+/**
+ * Makes a template of the image in `source`: a folder of its own, complete on its own, so that the snapshot may go. It is
+ * there wholly or not at all: it takes its name once everything in it has reached the disk.
+ */
+export function createTemplate(home: Home, card: TemplateCard, source: string, rules?: string): Template {
+  const folder = templatesOf(home);
+  const target = `${folder}/${checkName(card.name)}`;
+  if (isFolder(target)) throw nameTaken(card.name);
+  makePrivateFolder(folder);
+  sweep(folder);
+  const partial = `${folder}/.${card.name}.partial-${Deno.pid}`;
+  try {
+    Deno.mkdirSync(partial, { mode: 0o700 });
+    linkTree(source, `${partial}/${IMAGE}`);
+    if (rules !== undefined) writeDurably(`${partial}/${RULES}`, rules);
+    writeDurably(`${partial}/${CARD}`, `${JSON.stringify(card, undefined, 2)}\n`);
+    syncFolder(partial);
+    Deno.renameSync(partial, target);
+    syncFolder(folder);
+  } catch (error) {
+    removeIfThere(partial);
+    if (isFolder(target)) throw nameTaken(card.name);
+    throw failed(`create the template "${card.name}"`, error);
+  }
+  return readTemplate(home, card.name);
+}
+
+/** Removes a template. Clones that run need nothing of it. */
+export function removeTemplate(home: Home, name: string): void {
+  const { name: known } = findTemplate(home, name);
+  const folder = templatesOf(home);
+  // Under this name the next command removes it, should this one not come to it.
+  const doomed = `${folder}/.${known}.partial-${Deno.pid}`;
+  try {
+    Deno.renameSync(`${folder}/${known}`, doomed);
+    Deno.removeSync(doomed, { recursive: true });
+  } catch (error) {
+    throw failed(`remove the template "${known}"`, error);
+  }
+}
+
+function readTemplate(home: Home, name: string): Template {
+  const folder = `${templatesOf(home)}/${name}`;
+  const card = readCard(`${folder}/${CARD}`, name);
+  const rulesPath = `${folder}/${RULES}`;
+  const rules = readIfThere(rulesPath);
+  // The folder's name and not the card's: a template may be copied under another one.
+  return { ...card, name, image: `${folder}/${IMAGE}`, rulesPath, ...(rules !== undefined && { rules }) };
+}
+
+function readCard(path: string, name: string): TemplateCard {
+  const damaged = (cause: string) =>
+    StasisError.of("image_damaged", `Could not read the template "${name}"`, { causes: [cause] });
+  const text = readIfThere(path);
+  if (text === undefined) throw damaged(`there is no ${path}`);
+  try {
+    const card: unknown = JSON.parse(text);
+    if (isCard(card)) return card;
+  } catch {
+    // Said below.
+  }
+  throw damaged(`${path} does not describe a template`);
+}
+
+function isCard(value: unknown): value is TemplateCard {
+  if (typeof value !== "object" || value === null) return false;
+  const card = value as Partial<Record<keyof TemplateCard, unknown>>;
+  const optional = [card.snapshot, card.application, card.parent];
+  return typeof card.created === "string" && Number.isInteger(card.generation) &&
+    optional.every((one) => one === undefined || typeof one === "string");
+}
+
+/** What commands left that were killed; one whose maker lives stays. */
+function sweep(folder: string): void {
+  for (const { name } of Deno.readDirSync(folder)) {
+    const maker = PARTIAL.exec(name)?.[1];
+    const ours = Number(maker) === Deno.pid;
+    if (maker !== undefined && (ours || !isFolder(`/proc/${maker}`))) removeIfThere(`${folder}/${name}`);
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw failed(`read "${path}"`, error);
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw failed(`remove "${path}"`, error);
+  }
+}
+
+function nameTaken(name: string): StasisError {
+  return StasisError.of("usage", `Could not create the template "${name}"`, {
+    causes: ["there is a template of this name"],
+    hint: `Choose another --name, or remove it first: stasis template rm ${name}`,
+  });
+}
+
+function failed(what: string, error: unknown): StasisError {
+  if (error instanceof StasisError) return error;
+  const denied = error instanceof Deno.errors.PermissionDenied;
+  return StasisError.of(denied ? "not_permitted" : "other", `Could not ${what}`, {
+    causes: [error instanceof Error ? error.message : String(error)],
+  });
+}

@@ -1,0 +1,70 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { StasisError } from "../../ffi/error.ts";
+import { parseAssignments } from "../assignments.ts";
+import { namesInUse } from "../catalog/applications.ts";
+import { checkName } from "../catalog/names.ts";
+import { findTemplate } from "../catalog/templates.ts";
+import { type Clone, makeClones, type Reports } from "../cloning.ts";
+import { soundRules } from "../rules/load.ts";
+import { planClones } from "../rules/plan.ts";
+import type { Open, Session } from "../session.ts";
+import { showFault } from "../ui/errors.ts";
+import { count, formatDuration } from "../ui/format.ts";
+import { collect, outputOptions, verb } from "../verb.ts";
+
+const MOST = 10_000;
+
+/** `stasis clone`: applications made from a template. */
+export function clone(open: Open): CommandUnknownOpts {
+  return verb("clone", "Start clones of a template, each an application of its own")
+    .argument("<template>", "its name")
+    .option("--count <N>", "make N of them", parseCount, 1)
+    .option("--name <P>", "call them P-1, P-2, ... or, when it is one, P (default: the template's name)")
+    .option("--set <K=V>", "set a variable of the rules; may be given more than once", collect)
+    .option("--keep-going", "keep the other clones when one cannot be made")
+    .action(async (name, options, command) => {
+      const session = open(outputOptions(command));
+      const begun = performance.now();
+      const template = findTemplate(session.home, name);
+      const inspection = await session.perform("inspect", { dir: template.image });
+      const rules = soundRules(template.rules, template.rulesPath, inspection);
+      const plans = planClones(rules, {
+        template: template.name,
+        count: options.count,
+        ...(options.name !== undefined && { name: checkName(options.name) }),
+        set: parseAssignments(options.set ?? [], "--set"),
+        taken: namesInUse(await session.applications()),
+      });
+      const made: Clone[] = [];
+      const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };
+      if (options.keepGoing === true) reports.failed = (fault) => showFailure(session, fault);
+      await makeClones(session, template, plans, reports);
+      const time = formatDuration((performance.now() - begun) * 1000);
+      session.output.talk(`${count(made.length, "clone")} of "${name}" made in ${time}`);
+    });
+}
+
+function parseCount(text: string): number {
+  const number = /^\d+$/.test(text) ? Number(text) : 0;
+  if (number >= 1 && number <= MOST) return number;
+  throw StasisError.of("usage", `Could not understand the count "${text}"`, {
+    hint: `Write a number from 1 to ${MOST}`,
+  });
+}
+
+function report({ output }: Session, { aid, plan, restored }: Clone, done: number, all: number): void {
+  const { number, name, hostname } = plan;
+  if (output.json) output.object({ aid, name, number, hostname, ...restored });
+  else output.line(aid);
+  const place = all === 1 ? "" : ` (${done} of ${all})`;
+  output.talk(
+    `"${name}" runs with pid ${restored.pid}, made in ${formatDuration(restored.total_us)}${place}`,
+  );
+  for (const note of restored.notes ?? []) output.talk(`  note: ${note}`);
+}
+
+/** The first failure decides the exit code. */
+function showFailure(session: Session, fault: Parameters<typeof showFault>[0]): void {
+  showFault(fault, session.output);
+  if (session.exitCode === 0) session.exitCode = fault.exit;
+}

@@ -1,0 +1,19 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Open } from "../session.ts";
+import { verb } from "../verb.ts";
+import { templateCheck } from "./template/check.ts";
+import { templateCreate } from "./template/create.ts";
+import { templateLs } from "./template/ls.ts";
+import { templateRm } from "./template/rm.ts";
+import { templateShow } from "./template/show.ts";
+
+/** `stasis template`: snapshots that clones are made from. */
+export function template(open: Open): CommandUnknownOpts {
+  const group = verb("template", "Make templates of snapshots, look at them and remove them").helpCommand(
+    false,
+  );
+  for (const make of [templateCreate, templateLs, templateShow, templateCheck, templateRm]) {
+    group.addCommand(make(open));
+  }
+  return group;
+}

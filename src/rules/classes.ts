@@ -1,0 +1,193 @@
+import type { Descriptor, IdRow, ImageProcess, Inspection, MappedFile } from "../../ffi/messages.ts";
+import type { Rules } from "./rules.ts";
+
+export type Treatment = "share" | "copy-on-write" | "virtualise" | "multiplex" | "customise";
+
+/** One thing that an application has, and what a clone gets of it. */
+export interface Resource {
+  kind: string;
+  name: string;
+  /** Bytes, where it has a size. */
+  bytes?: number;
+  class: "shareable" | "non-shareable";
+  treatment: Treatment;
+  why: string;
+}
+
+/**
+ * Splits a snapshot: what clones use as it is, and what each gets of its own, and how. This is what is known without being
+ * told; the rules decide the rest.
+ */
+export function classify(inspection: Inspection, ids: readonly IdRow[], rules: Rules): Resource[] {
+  const resources = [
+    ...inspection.processes.flatMap((process) => programs(process, inspection, rules)),
+    ...inspection.processes.map(memoryOf),
+    ...sharedMemory(inspection),
+    ...inspection.processes.flatMap((process) => openFiles(process, inspection, rules)),
+    ...inspection.processes.flatMap((process) => kernelObjects(process, rules)),
+    ...inspection.unix_names.map(unixName),
+    ...ids.map(idOf),
+    hostname(inspection, rules),
+  ];
+  return unique(resources);
+}
+
+/** Whether a rule gives a path of the application a new place: by its own name or that of a folder above it. */
+export function isMoved(path: string, rules: Rules): boolean {
+  return Object.keys(rules.paths).some((old) => isWithin(path, old));
+}
+
+export function isWithin(path: string, folder: string): boolean {
+  const above = folder.replace(/\/+$/, "");
+  return path === above || path.startsWith(`${above}/`);
+}
+
+/** Every file of the application that a rule can move: mapped ones and open ones. */
+export function filesOf(inspection: Inspection): string[] {
+  const paths = inspection.processes.flatMap((process) => [
+    ...process.mapped.map((file) => file.path),
+    ...process.descriptors.filter(isFile).map((descriptor) => pathOf(descriptor)),
+  ]);
+  return [...new Set(paths)];
+}
+
+function share(kind: string, name: string, why: string, bytes?: number): Resource {
+  return { kind, name, ...(bytes !== undefined && { bytes }), class: "shareable", treatment: "share", why };
+}
+
+function own(kind: string, name: string, treatment: Treatment, why: string, bytes?: number): Resource {
+  return { kind, name, ...(bytes !== undefined && { bytes }), class: "non-shareable", treatment, why };
+}
+
+function programs(process: ImageProcess, inspection: Inspection, rules: Rules): Resource[] {
+  return process.mapped.map((file) => {
+    if (file.path === process.exe) {
+      return share("program", file.path, "its text is never written", file.bytes);
+    }
+    if (file.written) return writtenFile("mapped file", file.path, inspection, rules, file.bytes);
+    const kind = file.executable ? "library" : "mapped file";
+    return mappedFile(kind, file, rules);
+  });
+}
+
+function mappedFile(kind: string, file: MappedFile, rules: Rules): Resource {
+  if (isMoved(file.path, rules)) return moved(kind, file.path, file.bytes);
+  return share(kind, file.path, "it is mapped so that no write reaches the file", file.bytes);
+}
+
+/** A file that every clone would write to. */
+function writtenFile(kind: string, path: string, at: Inspection, rules: Rules, bytes?: number): Resource {
+  if (at.own_shared_memory && isWithin(path, "/dev/shm")) {
+    return own(kind, path, "copy-on-write", "each clone has a /dev/shm of its own, with what it held", bytes);
+  }
+  if (isMoved(path, rules)) return moved(kind, path, bytes);
+  if (path.startsWith("/dev/") || path.startsWith("/proc/")) {
+    return share(kind, path, "it is the kernel's, and holds nothing of the application", bytes);
+  }
+  const why = "all clones write to this one file; a rule under [paths] gives each its own";
+  return own(kind, path, "customise", why, bytes);
+}
+
+function moved(kind: string, path: string, bytes?: number): Resource {
+  return own(kind, path, "customise", "the rules give each clone a path of its own", bytes);
+}
+
+function memoryOf({ pid, comm, bytes }: ImageProcess): Resource {
+  const why = "private: each clone starts with what the image holds, and no other sees what it writes";
+  return own("memory", `process ${pid} (${comm})`, "copy-on-write", why, bytes);
+}
+
+function sharedMemory({ shared_bytes }: Inspection): Resource[] {
+  if (shared_bytes === 0) return [];
+  const why = "its processes share it with each other; each clone has its own, with what it held";
+  return [own("shared memory", "anonymous and memory files", "copy-on-write", why, shared_bytes)];
+}
+
+function openFiles(process: ImageProcess, inspection: Inspection, rules: Rules): Resource[] {
+  return process.descriptors.filter(isFile).map((descriptor) => {
+    const path = pathOf(descriptor);
+    if (descriptor.detail !== path) {
+      return own("deleted file", path, "copy-on-write", "its contents are in the snapshot");
+    }
+    if (/write/.test(String(descriptor.flags))) return writtenFile("open file", path, inspection, rules);
+    if (isMoved(path, rules)) return moved("open file", path);
+    return share("open file", path, "it is open for reading only");
+  });
+}
+
+function isFile({ kind, detail }: Descriptor): boolean {
+  return kind === "regular" && detail.startsWith("/");
+}
+
+function pathOf({ detail }: Descriptor): string {
+  return detail.replace(/ \(deleted\)$/, "");
+}
+
+function kernelObjects(process: ImageProcess, rules: Rules): Resource[] {
+  return process.descriptors.filter((one) => !isFile(one)).map((descriptor) => {
+    const name = `descriptor ${descriptor.fd} of process ${process.pid}`;
+    const [treatment, why] = treatmentOf(descriptor.kind, rules);
+    return own(descriptor.kind.replaceAll("_", " "), name, treatment, why);
+  });
+}
+
+/** What is open and no file. Ports and terminals stand among the ids as well, under their names. */
+function treatmentOf(kind: string, rules: Rules): [Treatment, string] {
+  switch (kind) {
+    case "log":
+      return ["customise", "each clone has a log of its own"];
+    case "external":
+      return ["customise", "it led out of the application: in a clone it leads to its log or to nothing"];
+    case "terminal":
+      return ["virtualise", "each clone has an instance of devpts of its own, and keeps the number"];
+    case "network":
+      return ["multiplex", `a port or connection can belong to one clone only; ${connections(rules)}`];
+    default:
+      return ["copy-on-write", "each clone has its own, made anew with what it held"];
+  }
+}
+
+function connections({ tcp }: Rules): string {
+  return tcp === "close"
+    ? "the rules restore connections closed"
+    : 'tcp = "close" restores connections closed';
+}
+
+function unixName(name: string): Resource {
+  const why = name.startsWith("@")
+    ? "the name is one of the host's network namespace: only one clone at a time can have it"
+    : "a socket keeps its path: only one clone at a time can be bound to it";
+  return own("unix socket", name, "multiplex", why);
+}
+
+function idOf(row: IdRow): Resource {
+  if (row.type === "port") {
+    const why = "clones are in the host's network namespace: only one at a time can have the port";
+    return own("port", `${row.key ?? ""} ${row.virtual}`.trim(), "multiplex", why);
+  }
+  const name = row.key === undefined ? String(row.virtual) : `${row.virtual} (key ${row.key})`;
+  return own(row.type, name, "virtualise", reasonFor(row));
+}
+
+function reasonFor({ backend, type }: IdRow): string {
+  if (backend === "translate") return "each clone has a table of its own, and keeps the number";
+  if (backend === "host") return "each clone gets a namespace of its own, and keeps the number";
+  const numbered = type.startsWith("posix") ? "the name" : "the number";
+  return `each clone has a namespace of its own, and keeps ${numbered}`;
+}
+
+function hostname({ hostname }: Inspection, rules: Rules): Resource {
+  const pattern = rules.hostname ?? "{name}";
+  return own("hostname", hostname || "(the host's)", "customise", `a clone's is "${pattern}"`);
+}
+
+/** Processes map the same files: each is told once, with the most that one of them maps. */
+function unique(resources: readonly Resource[]): Resource[] {
+  const found = new Map<string, Resource>();
+  for (const resource of resources) {
+    const key = JSON.stringify([resource.kind, resource.name, resource.treatment]);
+    const known = found.get(key);
+    if (known === undefined || (resource.bytes ?? 0) > (known.bytes ?? 0)) found.set(key, resource);
+  }
+  return [...found.values()];
+}

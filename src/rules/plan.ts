@@ -1,0 +1,145 @@
+import { StasisError } from "../../ffi/error.ts";
+import type { Inspection, Tcp } from "../../ffi/messages.ts";
+import { checkName, freeName } from "../catalog/names.ts";
+import { filesOf, isWithin } from "./classes.ts";
+import type { Mistake, Rules } from "./rules.ts";
+import { expand, variablesIn } from "./text.ts";
+
+/** Everything that is decided about one clone before it is made. */
+export interface Plan {
+  number: number;
+  name: string;
+  hostname: string;
+  files: Record<string, string>;
+  tcp?: Tcp;
+  signal?: number;
+  before: string[][];
+  after: string[][];
+}
+
+/** What the command line says about clones. */
+export interface Wishes {
+  template: string;
+  count: number;
+  /** `--name`. */
+  name?: string;
+  /** `--set`. */
+  set: Readonly<Record<string, string>>;
+  /** Names of applications that run. */
+  taken: ReadonlySet<string>;
+}
+
+/** Linux takes no longer one. */
+const LONGEST_HOSTNAME = 64;
+
+/** Plans all clones of one command; nothing has happened yet when this refuses. */
+export function planClones(rules: Rules, wishes: Wishes): Plan[] {
+  const undeclared = Object.keys(wishes.set).find((name) => !(name in rules.variables));
+  if (undeclared !== undefined) throw unknownVariable(undeclared, rules);
+  const given = { ...rules.variables, ...wishes.set };
+  return nameClones(rules, wishes, given).map(({ number, name, uuid }) => {
+    const values = new Map(Object.entries({
+      ...given,
+      template: wishes.template,
+      n: String(number),
+      name,
+      uuid,
+    }));
+    return planClone(rules, number, name, values);
+  });
+}
+
+/**
+ * What is wrong with rules for this snapshot: a path that no process has, which would do nothing; and a UNIX socket, which keeps
+ * its path.
+ */
+export function mistakesFor(rules: Rules, inspection: Inspection): Mistake[] {
+  const files = filesOf(inspection);
+  return Object.keys(rules.paths).flatMap((old) => {
+    const path = ["paths", old];
+    const bound = inspection.unix_names.find((name) => isWithin(name, old));
+    if (bound !== undefined) {
+      return [{ path, problem: `the UNIX socket "${bound}" is bound there, and keeps its path` }];
+    }
+    const used = files.some((file) => isWithin(file, old));
+    return used ? [] : [{ path, problem: `no process has "${old}", or a file in it, open or mapped` }];
+  });
+}
+
+function planClone(rules: Rules, number: number, name: string, values: ReadonlyMap<string, string>): Plan {
+  const fill = (text: string) => expand(text, values);
+  const command = (words: readonly string[]) => words.map(fill);
+  const files = Object.entries(rules.paths).map(([old, current]) => [old, absolute(old, fill(current))]);
+  return {
+    number,
+    name,
+    hostname: checkHostname(fill(rules.hostname ?? "{name}")),
+    files: Object.fromEntries(files),
+    ...(rules.tcp !== undefined && { tcp: rules.tcp }),
+    ...(rules.signal !== undefined && { signal: rules.signal }),
+    before: rules.before.map(command),
+    after: rules.after.map(command),
+  };
+}
+
+interface Named {
+  number: number;
+  name: string;
+  uuid: string;
+}
+
+/**
+ * A pattern with {n} or {uuid} names every clone; any other text is the name of a single clone, and gets `-1`, `-2` behind it
+ * for many. Names that are taken are passed over, except where the user has chosen the name.
+ */
+function nameClones(rules: Rules, wishes: Wishes, given: Readonly<Record<string, string>>): Named[] {
+  const pattern = wishes.name ?? rules.name ?? "{template}";
+  const varies = wishes.name === undefined &&
+    variablesIn(pattern).some((name) => name === "n" || name === "uuid");
+  const taken = new Set(wishes.taken);
+  const named: Named[] = [];
+  for (let number = 1; named.length < wishes.count; number++) {
+    const uuid = crypto.randomUUID();
+    const values = new Map(Object.entries({ ...given, template: wishes.template, n: String(number), uuid }));
+    const base = wishes.name ?? expand(pattern, values);
+    const many = wishes.count > 1;
+    const name = checkName(varies || !many ? base : `${base}-${number}`);
+    if (taken.has(name) && wishes.name !== undefined) throw nameTaken(name);
+    const free = varies || many ? name : freeName(name, taken);
+    if (!taken.has(free)) named.push({ number, name: free, uuid });
+    taken.add(free);
+  }
+  return named;
+}
+
+function nameTaken(name: string): StasisError {
+  return StasisError.of("usage", `Could not name a clone "${name}"`, {
+    causes: ["an application of this name is running"],
+    hint: "Choose another --name, or stop that application first",
+  });
+}
+
+function unknownVariable(name: string, rules: Rules): StasisError {
+  const known = Object.keys(rules.variables);
+  return StasisError.of("usage", `Could not set the variable "${name}"`, {
+    causes: ["the rules of the template declare no such variable"],
+    hint: known.length === 0 ? "They declare none under [variables]" : `They declare ${known.join(", ")}`,
+  });
+}
+
+function checkHostname(hostname: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(hostname) && hostname.length <= LONGEST_HOSTNAME) {
+    return hostname;
+  }
+  throw StasisError.of("usage", `Could not use "${hostname}" as a host name`, {
+    causes: [`a host name has up to ${LONGEST_HOSTNAME} letters, digits, ".", "_" and "-"`],
+    hint: 'Set "hostname" in the rules of the template',
+  });
+}
+
+function absolute(old: string, current: string): string {
+  if (current.startsWith("/")) return current;
+  throw StasisError.of("usage", `Could not move "${old}" to "${current}"`, {
+    causes: ["it is no absolute path"],
+  });
+}

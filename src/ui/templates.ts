@@ -1,0 +1,80 @@
+import type { Template } from "../catalog/templates.ts";
+import type { Resource } from "../rules/classes.ts";
+import type { Plan } from "../rules/plan.ts";
+import { nameOfSignal } from "../signals.ts";
+import { formatAge, formatBytes, formatCommand, printable } from "./format.ts";
+import { renderTable } from "./table.ts";
+
+const TEMPLATES = [
+  { title: "NAME" },
+  { title: "CREATED" },
+  { title: "APPLICATION" },
+  { title: "GENERATION", right: true },
+  { title: "PARENT" },
+  { title: "SNAPSHOT" },
+];
+
+const RESOURCES = [
+  { title: "KIND" },
+  { title: "NAME" },
+  { title: "SIZE", right: true },
+  { title: "CLASS" },
+  { title: "TREATMENT" },
+  { title: "WHY" },
+];
+
+/** What `stasis template ls` shows. */
+export function renderTemplates(templates: readonly Template[], width?: number): string[] {
+  const rows = templates.map((one) => [
+    one.name,
+    formatAge(one.created),
+    one.application ?? "(process tree)",
+    String(one.generation),
+    one.parent ?? "",
+    one.snapshot ?? "",
+  ]);
+  return renderTable(TEMPLATES, rows, width);
+}
+
+/** What `stasis template show` shows: where it comes from, and every resource. */
+export function renderTemplate(template: Template, resources: readonly Resource[], width?: number): string[] {
+  const facts: [string, string][] = [
+    ["template", template.name],
+    ["created", template.created],
+    ["application", template.application ?? "(process tree)"],
+    ["snapshot", template.snapshot ?? ""],
+    ["generation", String(template.generation)],
+    ["parent", template.parent ?? ""],
+    ["image", template.image],
+    ["rules", template.rules === undefined ? "" : template.rulesPath],
+  ];
+  const rows = resources.map((one) => [
+    one.kind,
+    one.name,
+    one.bytes === undefined ? "" : formatBytes(one.bytes),
+    one.class,
+    one.treatment,
+    one.why,
+  ]);
+  return [...renderFacts(facts), "", ...renderTable(RESOURCES, rows, width)];
+}
+
+/** What `stasis template check` shows: what would become of a first clone. */
+export function renderPlan(plan: Plan): string[] {
+  return renderFacts([
+    ["name", plan.name],
+    ["hostname", plan.hostname],
+    ["tcp", plan.tcp ?? "keep"],
+    ["signal", plan.signal === undefined ? "" : nameOfSignal(plan.signal)],
+    ...Object.entries(plan.files).map(([old, current]): [string, string] => ["path", `${old} -> ${current}`]),
+    ...plan.before.map((words): [string, string] => ["before", formatCommand(words)]),
+    ...plan.after.map((words): [string, string] => ["after", formatCommand(words)]),
+  ]);
+}
+
+/** What has nothing to say is left out. */
+function renderFacts(facts: readonly [string, string][]): string[] {
+  const told = facts.filter(([, value]) => value !== "");
+  const width = Math.max(...told.map(([title]) => title.length));
+  return told.map(([title, value]) => `${title.padEnd(width)}  ${printable(value)}`);
+}
