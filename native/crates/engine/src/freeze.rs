@@ -170,8 +170,11 @@ impl FrozenTree {
 
     /// A process that was stopped and has ended all the same: SIGKILL spares nobody.
     pub fn ended(&self) -> Option<i32> {
-        let lives =
-            |pid: i32| procfs::stat(&pid.to_string()).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'));
+        // One on its way out has no memory any more, well before it is a zombie.
+        let lives = |pid: i32| {
+            procfs::stat(&pid.to_string()).is_ok_and(|stat| !matches!(stat.state, 'Z' | 'X'))
+                && Status::read(&pid.to_string()).is_ok_and(|status| !status.text("VmSize").is_empty())
+        };
         let stopped = self.processes.iter().filter(|process| !process.is_zombie());
         stopped.map(|process| process.pid).find(|pid| !lives(*pid))
     }

@@ -5,7 +5,7 @@ use super::filesystem::{self, FileRefV1};
 use super::guard_pages::{self, GuardV1};
 use super::shared_memory::{self, SharedMemoryId};
 use super::system_v;
-use super::{async_io, layout, translation};
+use super::{async_io, layout, loading, translation};
 use crate::collection::Collection;
 use crate::delivery::Delivery;
 use crate::explain::{Explain, Result, refused};
@@ -353,7 +353,8 @@ pub fn apply(
     program.run(target.thread)?;
     async_io::apply(&saved.mappings, target)?;
     system_v::attach(&saved.mappings, target.thread, &mut program, rebuild)?;
-    load_pages(saved, &delivered, &mut program);
+    let number = |pack| delivered.numbers[&Needed::Pack(pack)];
+    loading::load(&saved.pages, target.thread, &mut program, number, |pack| rebuild.pack(pack))?;
     guard_pages::apply(saved, &mut program);
     for mapping in &saved.mappings {
         finish(mapping, saved, &mut program);
@@ -533,21 +534,6 @@ fn map_kernel(name: &str, mapping: &MappingV1, target: &Target, program: &mut Pr
     let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u64;
     let from = target.hole.park() + before;
     program.call("mremap", libc::SYS_mremap, &[from, length, length, flags, mapping.start]);
-}
-
-/// Adds the reads that fill the process's own pages.
-fn load_pages(saved: &AddressSpaceV1, delivered: &Delivered, program: &mut Program) {
-    /// The most that one read(2) transfers, rounded down to huge pages.
-    const MOST: u64 = 1 << 30;
-    for run in &saved.pages {
-        let fd = delivered.numbers[&Needed::Pack(run.pack)] as u64;
-        let mut done = 0;
-        while done < run.length {
-            let part = (run.length - done).min(MOST);
-            program.call("pread64", libc::SYS_pread64, &[fd, run.start + done, part, run.offset + done]);
-            done += part;
-        }
-    }
 }
 
 /// Adds what must wait until the pages are there: protection, locks, advice about forks and dumps, seals.

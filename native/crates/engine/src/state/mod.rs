@@ -17,6 +17,7 @@ pub mod host;
 pub mod identity;
 pub mod layout;
 pub mod limits;
+mod loading;
 pub mod locks;
 pub mod memory;
 pub mod namespaces;
