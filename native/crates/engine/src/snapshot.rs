@@ -4,6 +4,7 @@ use crate::chain::Chain;
 use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::freeze::FrozenTree;
+use crate::procfs::Status;
 use crate::state::capsule::{self, CapsuleV1};
 use crate::state::descriptors::network::connection;
 use crate::state::filesystem::View;
@@ -44,6 +45,9 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
     let mut writer = SnapshotWriter::create(&request.out)
         .explain(|| format!("Could not create the snapshot {}", request.out.display()))
         .map_err(|fault| fault.aftermath("The application was not touched"))?;
+    // Before the application stands still.
+    let buffers = subject.resident().div_ceil(pages::CHUNK);
+    writer.pack().prepare(buffers as usize, pages::CHUNK as usize);
     let translation = subject.hold_ids().map_err(|fault| fault.aftermath(UNHARMED))?;
     let stopped = Instant::now();
     control.phase(Phase::Stopping, 0, Unit::None);
@@ -165,6 +169,17 @@ impl Subject {
             }
             Self::Trees(roots) => FrozenTree::freeze(roots),
         }
+    }
+
+    /// Bytes of memory that its processes have in use now, shared ones counted each time.
+    fn resident(&self) -> u64 {
+        let roots = match self {
+            Self::Capsule(source) => std::slice::from_ref(&source.init),
+            Self::Trees(roots) => roots.as_slice(),
+        };
+        let all = roots.iter().flat_map(|root| ::capsule::processes_of(*root).into_iter().chain([*root]));
+        let of = |pid: i32| Status::read(&pid.to_string()).ok()?.numbers::<u64>("VmRSS").first().copied();
+        all.filter_map(of).map(|kib| kib << 10).sum()
     }
 
     /// What collecting needs to know of it beforehand.

@@ -2,7 +2,7 @@
 
 use crate::pack::{self, PAGE};
 use crate::table::PackEntry;
-use crate::worker::Worker;
+use crate::worker::{self, Worker};
 use crate::{Result, fields, files, limits};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ pub struct PackWriter {
     /// Where the next data goes; counts what is queued and gathered.
     end: u64,
     gathered: Vec<u8>,
+    /// Made ahead, and not used yet.
+    prepared: Vec<Vec<u8>>,
 }
 
 impl PackWriter {
@@ -28,7 +30,7 @@ impl PackWriter {
         let path = folder.join(pack::file_name(id));
         let file = files::create(&path)?;
         let worker = Worker::start(file, path.clone(), pack::header_page(id))?;
-        Ok(Self { worker, path, id, end: PAGE, gathered: Vec::new() })
+        Ok(Self { worker, path, id, end: PAGE, gathered: Vec::new(), prepared: Vec::new() })
     }
 
     /// The number by which section bodies refer to this pack: a snapshot's own is always its first.
@@ -70,9 +72,16 @@ impl PackWriter {
         Ok(offset)
     }
 
+    /// Makes buffers of `length` bytes ahead, `count` or as many as can wait to be written: the kernel takes longer to find
+    /// their memory than their owner to fill it.
+    pub fn prepare(&mut self, count: usize, length: usize) {
+        // Not of zeroes, for which the kernel would find no memory yet.
+        self.prepared.resize_with(count.min(worker::DEPTH), || vec![1; round_up(length)]);
+    }
+
     /// An empty buffer with room for `capacity` bytes, recycled if one is free.
     pub fn take_buffer(&mut self, capacity: usize) -> Vec<u8> {
-        let mut buffer = self.worker.used_buffer().unwrap_or_default();
+        let mut buffer = self.free_buffer();
         buffer.clear();
         buffer.reserve(round_up(capacity));
         buffer
@@ -81,7 +90,7 @@ impl PackWriter {
     /// A buffer of `length` bytes with arbitrary contents, for a caller that overwrites all of it: a
     /// recycled one need not be cleared and filled again.
     pub fn take_filled(&mut self, length: usize) -> Vec<u8> {
-        let mut buffer = self.worker.used_buffer().unwrap_or_default();
+        let mut buffer = self.free_buffer();
         buffer.resize(round_up(length), 0);
         buffer.truncate(length);
         buffer
@@ -108,6 +117,10 @@ impl PackWriter {
         files::sync(&written.file, &self.path)?;
         let footer_checksum = fields::u64_at(&footer, footer.len() - 8);
         Ok(PackEntry { id: self.id, data_end: written.end, footer_checksum })
+    }
+
+    fn free_buffer(&mut self) -> Vec<u8> {
+        self.worker.used_buffer().or_else(|| self.prepared.pop()).unwrap_or_default()
     }
 
     /// The place of the next `length` bytes.

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 
 /// Buffers that may wait to be written: up to 64 MiB of callers' 4 MiB buffers, so that an application that stands
 /// still while its memory is read does not wait for the disk as well, unless it is large (that one is read from a copy).
-const DEPTH: usize = 16;
+pub const DEPTH: usize = 16;
 /// Free buffers that are kept for the next caller.
 const SPARE: usize = DEPTH + 2;
 /// Bytes written and then hashed in one go: small enough that hashing finds them still in the cache.
