@@ -148,7 +148,7 @@ impl Nursery {
     fn clear(&self, blank: &Stopped) -> Result<()> {
         let what = || format!("Could not prepare process {}", blank.tid());
         blank.set_signal_mask(ALL_BUT_TRAP).explain(what)?;
-        let maps = procfs::mappings(blank.tid()).explain(what)?;
+        let maps = procfs::places(blank.tid()).explain(what)?;
         let first = self.hole.first_bench();
         let mut program = Program::new(&first);
         let protection = (libc::PROT_READ | libc::PROT_EXEC) as u64;

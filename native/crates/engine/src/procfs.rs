@@ -270,6 +270,13 @@ pub fn mappings(pid: i32) -> io::Result<Vec<Mapping>> {
     Ok(all)
 }
 
+/// The mappings without flags and page sizes: for smaps the kernel counts every page of the process.
+pub fn places(pid: i32) -> io::Result<Vec<Mapping>> {
+    let text = fs::read(format!("/proc/{pid}/maps"))?;
+    let lines = text.split(|&b| b == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| mapping(line).ok_or_else(|| invalid("maps line"))).collect()
+}
+
 /// Parses `start-end perms offset major:minor inode   name`.
 fn mapping(line: &[u8]) -> Option<Mapping> {
     let mut rest = line;

@@ -66,7 +66,7 @@ pub fn own_vdso() -> Result<VdsoV1> {
     use std::os::unix::fs::FileExt;
     let what = || "Could not read the vDSO".to_owned();
     let pid = std::process::id() as i32;
-    let maps = procfs::mappings(pid).explain(what)?;
+    let maps = procfs::places(pid).explain(what)?;
     let named = |name: &[u8]| maps.iter().find(|map| map.name == name);
     let names = ["[vvar]", "[vvar_vclock]", "[vdso]"];
     let sizes = names
