@@ -8,7 +8,7 @@ export interface Progress {
   phase: number;
   done: number;
   total: number;
-  unit: "none" | "bytes" | "processes";
+  unit: "none" | "bytes" | "processes" | "applications";
 }
 
 /** One operation under way. */
@@ -61,7 +61,7 @@ export class Client implements Engine {
 }
 
 const WAIT_MS = 60_000;
-const UNITS = ["none", "bytes", "processes"] as const;
+const UNITS = ["none", "bytes", "processes", "applications"] as const;
 
 async function finish<T>(native: Native, job: bigint): Promise<T> {
   while (await native.stasis_wait(job, WAIT_MS) === 0);

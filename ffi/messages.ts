@@ -3,6 +3,8 @@
  * native/crates/abi/src/request.rs; field names are the same on both sides.
  */
 
+import type { Fault } from "./error.ts";
+
 /** Where this user's state lives: what outlasts a reboot, and what does not. */
 export interface Home {
   data: string;
@@ -208,6 +210,30 @@ export interface RestoreRequest {
   origin?: Origin;
   /** The checksums of page data were compared already, by `verify`. */
   checked?: boolean;
+  /** The name of a template in memory, whose helper makes the processes; not there, all comes from the image. */
+  resident?: string;
+}
+
+/** Of many clones of one image: each with its home, as the engine knows it. */
+export interface CloneRequest {
+  restores: (RestoreRequest & { home: Home })[];
+  /** Go on when one fails. */
+  keep_going: boolean;
+}
+
+/** What became of one clone; `left` was not begun. */
+export type CloneOutcome = { made: Restored } | { failed: Fault } | "left";
+
+/** A template in memory. */
+export interface Resident {
+  name: string;
+  pid: number;
+  /** Of memory that clones share. */
+  bytes: number;
+  /** ISO 8601. */
+  loaded: string;
+  /** Of the image in memory. */
+  identity: string;
 }
 
 /** `aid` and `name` are absent for a process tree, which comes back in the caller's namespaces. */
@@ -235,6 +261,10 @@ export interface Operations {
   remove: { request: { aid: string }; response: unknown };
   snapshot: { request: SnapshotRequest; response: SnapshotTaken };
   restore: { request: RestoreRequest; response: Restored };
+  clone: { request: CloneRequest; response: { outcomes: CloneOutcome[] } };
+  load: { request: { dir: string; name: string; limit_bytes: number }; response: Resident };
+  unload: { request: { name: string }; response: Resident };
+  loaded: { request: Record<never, never>; response: { templates: Resident[] } };
   inspect: { request: { dir: string }; response: Inspection };
   verify: { request: { dir: string }; response: { ok: true; bytes: number } };
   list: { request: { folder: string }; response: { snapshots: Listed[] } };

@@ -1,5 +1,5 @@
 import { EXIT_CODES, type Fault, StasisError } from "../ffi/error.ts";
-import type { Restored } from "../ffi/messages.ts";
+import type { Home, Resident, Restored, RestoreRequest } from "../ffi/messages.ts";
 import type { Template } from "./catalog/templates.ts";
 import { runHook } from "./hooks.ts";
 import type { Plan } from "./rules/plan.ts";
@@ -20,32 +20,140 @@ export interface Reports {
   failed?: (fault: Fault) => void;
 }
 
+/** Clones that one request to the engine makes. */
+const BATCH = 200;
+
+/** Says that the image was read whole and found sound, once for many clones: to read it takes longest. */
+export async function verifyTemplate(session: Session, template: Template): Promise<void> {
+  await session.perform("verify", { dir: template.image });
+}
+
 /**
- * Makes the clones of one command, one after the other. When one cannot be made, or a signal comes, all that this command
- * had made are removed again; with `reports.failed`, a failure costs that one clone only.
+ * Makes the clones of one command, several at a time. When one cannot be made, or a signal comes, all that this command
+ * had made are removed again; with `reports.failed`, a failure costs that one clone only. The page data of the template
+ * was verified: now, or when it was loaded into memory (`resident`).
  */
 export async function makeClones(
   session: Session,
   template: Template,
   plans: readonly Plan[],
   reports: Reports,
+  resident?: Resident,
 ): Promise<void> {
-  // Once for all of them: the image does not change, and to read it whole takes longest.
-  await session.perform("verify", { dir: template.image });
-  const made: Clone[] = [];
-  for (const plan of plans) {
-    const before = made.length;
-    try {
-      await makeClone(session, template, plan, made);
-      for (const clone of made.slice(before)) report(clone, reports);
-    } catch (thrown) {
-      const fault = faultOf(thrown);
-      const goOn = fault.code === "interrupted" ? undefined : reports.failed;
-      const doomed = made.splice(goOn === undefined ? 0 : before);
-      const failure = describeFailure(fault, plan, plans.length, await removeClones(session, doomed));
-      if (goOn === undefined) throw new StasisError(failure);
-      goOn(failure);
+  await new Cloning(session, template, plans.length, reports, resident).make(plans);
+}
+
+class Cloning {
+  readonly #made: Clone[] = [];
+  #interrupted = false;
+
+  constructor(
+    readonly session: Session,
+    readonly template: Template,
+    readonly count: number,
+    readonly reports: Reports,
+    readonly resident?: Resident,
+  ) {}
+
+  async make(plans: readonly Plan[]): Promise<void> {
+    // Between steps a signal is noted, not lost.
+    using _listening = this.session.interrupts.take(() => this.#interrupted = true);
+    const ready: Plan[] = [];
+    for (const plan of plans) {
+      const prepared = await this.#attempt(plan, () => this.#prepare(plan));
+      if (prepared !== undefined) ready.push(plan);
     }
+    for (let first = 0; first < ready.length; first += BATCH) {
+      for (const clone of await this.#bringUp(ready.slice(first, first + BATCH))) {
+        await this.#attempt(clone.plan, () => this.#finish(clone), clone);
+      }
+    }
+  }
+
+  /** Does one step of a clone. `undefined` when it failed and the rest goes on. */
+  async #attempt<T>(plan: Plan, step: () => Promise<T>, clone?: Clone): Promise<T | undefined> {
+    try {
+      this.#goOn();
+      return await step();
+    } catch (thrown) {
+      await this.#fail(faultOf(thrown), plan, clone);
+      return undefined;
+    }
+  }
+
+  /** Removes what has to go, and tells of it: by a report where the rest goes on, else by an error. */
+  async #fail(fault: Fault, plan: Plan, clone?: Clone): Promise<void> {
+    const goOn = fault.code === "interrupted" ? undefined : this.reports.failed;
+    const doomed = goOn === undefined ? this.#made.splice(0) : clone === undefined ? [] : [clone];
+    if (clone !== undefined && goOn !== undefined) this.#made.splice(this.#made.indexOf(clone), 1);
+    const failure = describeFailure(fault, plan, this.count, await removeClones(this.session, doomed));
+    if (goOn === undefined) throw new StasisError(failure);
+    goOn(failure);
+  }
+
+  #goOn(): void {
+    if (this.#interrupted) {
+      throw StasisError.of("interrupted", "Could not finish", { causes: ["it was interrupted"] });
+    }
+  }
+
+  async #prepare(plan: Plan): Promise<true> {
+    for (const words of plan.before) await runHook(this.session, words, environmentOf(this.template, plan));
+    return true;
+  }
+
+  /** Makes the applications. Those that live are among those made, whatever became of the others. */
+  async #bringUp(plans: readonly Plan[]): Promise<Clone[]> {
+    const restores = plans.map((plan) => this.#request(plan));
+    const keep_going = this.reports.failed !== undefined;
+    const { outcomes } = await this.session.perform("clone", { restores, keep_going });
+    const made: Clone[] = [];
+    const failed: [Plan, Fault][] = [];
+    let left: Plan | undefined;
+    for (const [index, plan] of plans.entries()) {
+      const outcome = outcomes[index] ?? "left";
+      if (outcome === "left") left ??= plan;
+      else if ("failed" in outcome) failed.push([plan, outcome.failed]);
+      else if (outcome.made.aid !== undefined) {
+        made.push({ plan, aid: outcome.made.aid, restored: outcome.made });
+      }
+    }
+    this.#made.push(...made);
+    for (const [plan, fault] of failed) await this.#fail(fault, plan);
+    if (left !== undefined) {
+      this.#interrupted = true;
+      await this.#attempt(left, () => Promise.resolve());
+    }
+    return made;
+  }
+
+  #request(plan: Plan): RestoreRequest & { home: Home } {
+    const { template, resident, session } = this;
+    const { name, hostname, files, tcp } = plan;
+    return {
+      home: session.home,
+      dir: template.image,
+      name,
+      hostname,
+      files,
+      ...(tcp !== undefined && { tcp }),
+      origin: { template: template.name, generation: template.generation },
+      checked: true,
+      detach: true,
+      terminal: false,
+      ...(resident !== undefined && { resident: resident.name }),
+    };
+  }
+
+  async #finish(clone: Clone): Promise<void> {
+    const { session } = this;
+    const { aid, plan, restored } = clone;
+    if (plan.signal !== undefined) await session.perform("signal", { aid, signal: plan.signal });
+    const known = { STASIS_CLONE_AID: aid, STASIS_CLONE_PID: String(restored.pid) };
+    const env = { ...environmentOf(this.template, plan), ...known };
+    for (const words of plan.after) await runHook(session, words, env);
+    this.#goOn();
+    report(clone, this.reports);
   }
 }
 
@@ -59,44 +167,6 @@ function report(clone: Clone, reports: Reports): void {
       causes: ["nobody reads it any more"],
     });
   }
-}
-
-/** Makes one clone, and puts it among those made as soon as it lives. Between steps a signal is noted, not lost. */
-async function makeClone(session: Session, template: Template, plan: Plan, made: Clone[]): Promise<void> {
-  let interrupted = false;
-  using _listening = session.interrupts.take(() => interrupted = true);
-  const goOn = () => {
-    if (interrupted) {
-      throw StasisError.of("interrupted", "Could not finish", { causes: ["it was interrupted"] });
-    }
-  };
-  const env = environmentOf(template, plan);
-  for (const words of plan.before) await runHook(session, words, env);
-  goOn();
-  const restored = await bringUp(session, template, plan);
-  const { aid, pid } = restored;
-  if (aid === undefined) throw StasisError.of("internal", "Could not learn the AID of a clone");
-  made.push({ plan, aid, restored });
-  goOn();
-  if (plan.signal !== undefined) await session.perform("signal", { aid, signal: plan.signal });
-  const known = { ...env, STASIS_CLONE_AID: aid, STASIS_CLONE_PID: String(pid) };
-  for (const words of plan.after) await runHook(session, words, known);
-  goOn();
-}
-
-function bringUp(session: Session, template: Template, plan: Plan): Promise<Restored> {
-  const { name, hostname, files, tcp } = plan;
-  return session.perform("restore", {
-    dir: template.image,
-    name,
-    hostname,
-    files,
-    ...(tcp !== undefined && { tcp }),
-    origin: { template: template.name, generation: template.generation },
-    checked: true,
-    detach: true,
-    terminal: false,
-  });
 }
 
 function environmentOf(template: Template, plan: Plan): Record<string, string> {
@@ -119,14 +189,14 @@ interface Removal {
 async function removeClones(session: Session, clones: readonly Clone[]): Promise<Removal> {
   using _deaf = session.interrupts.take(() => {});
   const left: string[] = [];
-  for (const { aid, plan } of clones.toReversed()) {
+  await Promise.all(clones.map(async ({ aid, plan }) => {
     try {
       await removeClone(session, aid);
     } catch (thrown) {
       const { message, causes = [] } = faultOf(thrown);
       left.push(`"${plan.name}" (${aid}) is still there: ${[message, ...causes].join(": ")}`);
     }
-  }
+  }));
   return { removed: clones.length - left.length, left };
 }
 

@@ -3,10 +3,11 @@ import { StasisError } from "../../ffi/error.ts";
 import { parseAssignments } from "../assignments.ts";
 import { namesInUse } from "../catalog/applications.ts";
 import { checkName } from "../catalog/names.ts";
-import { findTemplate } from "../catalog/templates.ts";
-import { type Clone, makeClones, type Reports } from "../cloning.ts";
+import { findTemplate, type Template } from "../catalog/templates.ts";
+import { type Clone, makeClones, type Reports, verifyTemplate } from "../cloning.ts";
 import { soundRules } from "../rules/load.ts";
 import { planClones } from "../rules/plan.ts";
+import { NO_RULES, type Rules } from "../rules/rules.ts";
 import type { Open, Session } from "../session.ts";
 import { showFault } from "../ui/errors.ts";
 import { count, formatDuration } from "../ui/format.ts";
@@ -26,8 +27,7 @@ export function clone(open: Open): CommandUnknownOpts {
       const session = open(outputOptions(command));
       const begun = performance.now();
       const template = findTemplate(session.home, name);
-      const inspection = await session.perform("inspect", { dir: template.image });
-      const rules = soundRules(template.rules, template.rulesPath, inspection);
+      const rules = await rulesOf(session, template);
       const plans = planClones(rules, {
         template: template.name,
         count: options.count,
@@ -38,10 +38,19 @@ export function clone(open: Open): CommandUnknownOpts {
       const made: Clone[] = [];
       const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };
       if (options.keepGoing === true) reports.failed = (fault) => showFailure(session, fault);
-      await makeClones(session, template, plans, reports);
+      const { templates } = await session.perform("loaded", {});
+      const resident = templates.find((one) => one.name === template.name);
+      if (resident === undefined) await verifyTemplate(session, template);
+      await makeClones(session, template, plans, reports, resident);
       const time = formatDuration((performance.now() - begun) * 1000);
       session.output.talk(`${count(made.length, "clone")} of "${name}" made in ${time}`);
     });
+}
+
+/** The image says whether rules are sound for it; without rules nobody needs to ask. */
+async function rulesOf(session: Session, { image, rules, rulesPath }: Template): Promise<Rules> {
+  if (rules === undefined) return NO_RULES;
+  return soundRules(rules, rulesPath, await session.perform("inspect", { dir: image }));
 }
 
 function parseCount(text: string): number {

@@ -18,6 +18,7 @@ const PHASES: Readonly<Record<number, string>> = {
   6: "building processes",
   7: "loading memory",
   8: "waiting for processes to end",
+  9: "making clones",
 };
 
 /** Draws an operation's progress on a terminal until it has ended, and leaves the line as it was. */
@@ -53,5 +54,5 @@ function bar({ done, total }: Progress): string {
 
 function amounts({ done, total, unit }: Progress): string {
   if (unit === "bytes") return `${formatBytes(done)} of ${formatBytes(total)}`;
-  return `${done} of ${total} processes`;
+  return `${done} of ${total} ${unit}`;
 }

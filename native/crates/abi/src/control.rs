@@ -1,6 +1,7 @@
 //! What an operation and its caller share while it runs: progress counters one way, a cancel word the other.
 
 use crate::{Code, Fault};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The part of an operation that is going on, as the terminal names it (`src/ui/progress.ts` holds the words).
@@ -23,6 +24,8 @@ pub enum Phase {
     LoadingMemory = 7,
     /// Waiting for processes to end.
     Ending = 8,
+    /// Making clones.
+    Cloning = 9,
 }
 
 /// What the counters count.
@@ -32,6 +35,7 @@ pub enum Unit {
     None = 0,
     Bytes = 1,
     Processes = 2,
+    Applications = 3,
 }
 
 /// One per operation. The operation's thread writes progress and reads the cancel word; the caller does the reverse.
@@ -42,13 +46,19 @@ pub struct Control {
     done: AtomicU64,
     total: AtomicU64,
     unit: AtomicU64,
-    cancelled: AtomicBool,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Control {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// For a part of the operation: cancelled together with it, with counters that nobody reads.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { cancelled: Arc::clone(&self.cancelled), ..Self::default() }
     }
 
     /// Begins a phase: nothing done yet, `total` units to do (0 when it is not known).

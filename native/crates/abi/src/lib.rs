@@ -8,6 +8,7 @@ mod fault;
 pub mod frame;
 pub mod interposition;
 pub mod request;
+pub mod residence;
 pub mod wire;
 
 pub use control::{Control, Phase, Unit};

@@ -161,7 +161,24 @@ requests! {
         /// The caller had the checksums of page data compared already, by `verify`.
         #[serde(default)]
         checked: bool,
+        /// The template of this name is in memory, and its helper makes the processes. When it is not, or holds another
+        /// image, all comes from the image.
+        #[serde(default)]
+        resident: Option<String>,
     }
+    /// Bring one snapshot back many times, several at once.
+    Clone {
+        /// Each one; all of the same folder, checked.
+        restores: Vec<Restore>,
+        /// Go on when one fails.
+        keep_going: bool,
+    }
+    /// Keep the memory of a template in a resident helper.
+    Load { dir: PathBuf, name: String, limit_bytes: u64 }
+    /// End a resident helper.
+    Unload { name: String }
+    /// List the templates in memory.
+    Loaded {}
     /// Describe a snapshot.
     Inspect { dir: PathBuf }
     /// Check every checksum of a snapshot.

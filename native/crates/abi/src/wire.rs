@@ -193,6 +193,37 @@ pub enum Request {
     Commit,
     /// Answered by [`Reply::Descriptor`]: the list, open for reading.
     OpenIpc(IpcList),
+    /// The first message to a helper that is to hold the memory of a template. Descriptors: the bound socket to listen
+    /// on, its folder. Then a [`Request::Keep`] for each pack, named by its index, one [`Request::Load`], and
+    /// [`Request::Commit`]; until that the helper ends with its maker.
+    Reside(Residence),
+    /// Descriptors: a `residence::Plan` as JSON. Answered when all is in memory, by [`Reply::Descriptor`] with the pidfd
+    /// of the helper.
+    Load,
+    /// Makes a process in a capsule out of the memory that the helper holds; otherwise as [`Request::Spawn`].
+    /// Descriptors: the pidfd of the capsule's helper, and perhaps one that the process gets as its number 3.
+    Beget(Birth),
+    /// Ends the helper. Processes that were made of its memory keep what they have.
+    Unload,
+}
+
+/// Who a resident helper is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Residence {
+    /// Files in its folder to remove at the end: its socket, and what the engine writes about it.
+    pub files: Vec<String>,
+}
+
+/// A process to be made of a template's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Birth {
+    pub set_tid: i32,
+    /// A pid that nobody has in the capsule, for an intermediate.
+    pub spare: i32,
+    /// The namespaces to enter, as CLONE_NEW* bits.
+    pub namespaces: i32,
+    /// Whether to enter the time namespace as well.
+    pub time: bool,
 }
 
 /// From the helper to the engine.
@@ -268,4 +299,8 @@ pub enum Step {
     NoSuchProcess,
     Translation,
     Filter,
+    /// Filling memory from the packs of a template.
+    Load,
+    /// Entering a capsule to make a process there.
+    Enter,
 }

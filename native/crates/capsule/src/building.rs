@@ -245,7 +245,7 @@ impl Building {
     }
 }
 
-fn blank(pid: i32, descriptors: Vec<OwnedFd>) -> Result<Blank, LinkError> {
+pub fn blank(pid: i32, descriptors: Vec<OwnedFd>) -> Result<Blank, LinkError> {
     let [pidfd, go] = <[OwnedFd; 2]>::try_from(descriptors).map_err(|_| LinkError::Confused)?;
     let host_pid = hosted::pid_of(pidfd.as_fd())?;
     Ok(Blank { pid, host_pid, pidfd, go: go.into() })

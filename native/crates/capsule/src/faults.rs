@@ -60,6 +60,8 @@ fn failed(attempt: &str, failure: &Failure) -> Fault {
             .hint("A kernel with seccomp user notification is needed (Linux 5.19); --interpose library does without"),
         Step::Fork => other("a process could not be made"),
         Step::Signal => other("the signal cannot be sent"),
+        Step::Load => other("the template's memory could not be filled"),
+        Step::Enter => other("a process could not be made in the capsule"),
         Step::Listen | Step::Session | Step::Understand => {
             Fault::new(Code::Internal, format!("Could not {attempt}"))
                 .because(format!("the capsule failed at the step {:?}", failure.step))

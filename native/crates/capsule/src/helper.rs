@@ -15,24 +15,34 @@ use sys::{folder, lifecycle};
 /// Bit of CAP_SYS_ADMIN (capabilities(7)).
 const CAP_SYS_ADMIN: u64 = 21;
 
-/// Starts a helper and hands it its first message. Returns the connection and the helper's answer.
+/// Starts the helper of a capsule and hands it its first message. Returns the connection and the helper's answer.
 pub fn launch(
     program: &[u8],
     launch: Launch,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(Link, Reply, Vec<OwnedFd>), LinkError> {
+    start(program, "stasis-init", &Request::Launch(launch), descriptors)
+}
+
+/// Starts a helper under the name `title`, as process lists show it.
+pub fn start(
+    program: &[u8],
+    title: &str,
+    order: &Request,
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<(Link, Reply, Vec<OwnedFd>), LinkError> {
     let memory = folder::executable_in_memory(c"stasis-init", program)?;
     let (ours, theirs) = UnixStream::pair()?;
     // The path names the child's own copy of the descriptor, which is closed by the execution itself.
     let mut first = Command::new(format!("/proc/thread-self/fd/{}", memory.as_raw_fd()))
-        .arg0("stasis-init")
+        .arg0(title)
         .env_clear()
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
     let mut link = Link::new(ours);
-    let answer = link.ask(&Request::Launch(launch), descriptors);
+    let answer = link.ask(order, descriptors);
     // The process started here only forks the one that stays.
     first.wait()?;
     answer.map(|(reply, descriptors)| (link, reply, descriptors))

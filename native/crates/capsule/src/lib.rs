@@ -4,6 +4,8 @@
 //! DATA/apps/AID/meta.json      who the application is; written once by the command that starts it
 //! DATA/apps/AID/status.json    how its root process ended; written by the helper
 //! DATA/apps/AID/log            what it wrote while nobody was attached
+//! RUN/templates/NAME.json      a template in memory: what its resident helper holds
+//! RUN/templates/NAME.sock      that helper's socket
 //! RUN/AID.sock                 the helper's socket; an application runs as long as it can be connected to
 //! ```
 #![forbid(unsafe_code)]
@@ -26,6 +28,7 @@ mod meta;
 mod owner;
 mod registration;
 mod relay;
+pub mod resident;
 mod start;
 mod stop;
 

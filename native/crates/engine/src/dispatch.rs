@@ -1,6 +1,6 @@
 //! From a request to the operation that answers it.
 
-use crate::{capsules, doctor, inspect, resources, restore, snapshot, store};
+use crate::{capsules, cloning, doctor, inspect, residence, resources, restore, snapshot, store};
 use abi::{Code, Control, Fault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +25,12 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         "restore" => {
             answer(request, control, |request, control| restore::bring_back(request, programs.init, control))
         }
+        "clone" => {
+            answer(request, control, |request, control| cloning::make(request, programs.init, control))
+        }
+        "load" => answer(request, control, |request, control| residence::load(request, programs.init, control)),
+        "unload" => answer(request, control, residence::unload),
+        "loaded" => answer(request, control, residence::list),
         "inspect" => answer(request, control, inspect::describe),
         "doctor" => answer(request, control, doctor::examine),
         "run" => answer(request, control, |request, _| capsules::run(request, programs.init)),

@@ -184,14 +184,7 @@ impl<'a> Family<'a> {
 
     /// Every id that a process, thread, group or session of the chain has.
     fn used_ids(&self) -> HashSet<i32> {
-        let of = |process: &ProcessV1| {
-            let threads = match &process.body {
-                BodyV1::Live(live) => live.threads.iter().map(|thread| thread.tid.0).collect(),
-                BodyV1::Zombie { .. } => Vec::new(),
-            };
-            [process.pid.0, process.pgid.0, process.sid.0].into_iter().chain(threads)
-        };
-        self.processes.iter().flat_map(of).collect()
+        used_ids(self.processes)
     }
 
     /// Ends a process that only served the growth of others, and lets its parent forget it.
@@ -262,6 +255,23 @@ impl<'a> Family<'a> {
         program.call(name, nr, args);
         program.run(&self.stopped(pid)).map(drop)
     }
+}
+
+/// An id that nobody of the chain has, for what has ended before the chain is complete.
+pub fn spare_id(processes: &[ProcessV1]) -> Option<i32> {
+    let used = used_ids(processes);
+    (FIRST_SPARE..LAST_SPARE).rev().find(|id| !used.contains(id))
+}
+
+fn used_ids(processes: &[ProcessV1]) -> HashSet<i32> {
+    let of = |process: &ProcessV1| {
+        let threads = match &process.body {
+            BodyV1::Live(live) => live.threads.iter().map(|thread| thread.tid.0).collect(),
+            BodyV1::Zombie { .. } => Vec::new(),
+        };
+        [process.pid.0, process.pgid.0, process.sid.0].into_iter().chain(threads)
+    };
+    processes.iter().flat_map(of).collect()
 }
 
 /// Lets a process that is to be a zombie end, by exit code or by signal, as wait(2) encodes it.

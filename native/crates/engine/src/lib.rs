@@ -4,6 +4,7 @@
 
 mod capsules;
 mod chain;
+mod cloning;
 mod collection;
 mod delivery;
 mod dispatch;
@@ -20,6 +21,7 @@ mod place;
 mod procfs;
 mod program;
 mod rebuild;
+mod residence;
 mod resources;
 mod restore;
 mod snapshot;

@@ -1,16 +1,21 @@
 //! Blank processes: created, attached to, emptied of everything but the hole. All die with this command until they
 //! are released, and at once when the nursery is dropped.
 
+use crate::chain::Chain;
 use crate::delivery::Delivery;
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
+use crate::family;
 use crate::procfs;
 use crate::program::Program;
 use crate::state::capsule::CapsuleV1;
 use crate::state::host::VdsoV1;
+use crate::state::memory::Waiting;
 use crate::stub::Hole;
+use abi::residence::Layout;
 use abi::wire::{IDS, TERMINAL};
 use abi::{Code, Fault};
+use capsule::resident::Resident;
 use capsule::{Aid, Building};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -47,6 +52,8 @@ pub struct Nursery {
     cradle: Cradle,
     executable: File,
     theirs: OwnedFd,
+    /// What makes processes with a template's memory, and a pid that is free for it.
+    resident: Option<(Resident, i32)>,
     /// Every process made here that has not been released or reaped.
     born: BTreeSet<i32>,
 }
@@ -64,12 +71,39 @@ impl Nursery {
             cradle,
             executable,
             theirs,
+            resident: None,
             born: BTreeSet::new(),
         })
     }
 
+    /// Lets a resident helper make the processes, if it holds the memory of this very image.
+    pub fn make_of(&mut self, resident: Option<Resident>, image: &Chain, identity: &str) {
+        let fits = |resident: &Resident| {
+            let Layout { hole, code, data, .. } = resident.record.layout;
+            resident.record.identity == identity
+                && (hole, code, data) == (self.hole.start, self.hole.code(), self.hole.data())
+        };
+        let usable = resident.filter(|resident| matches!(self.cradle, Cradle::Capsule(_)) && fits(resident));
+        self.resident = usable.zip(family::spare_id(&image.processes));
+    }
+
+    /// The memory that processes made by a resident helper are born with, as far as it is for `pid`.
+    pub fn waiting(&self, pid: OriginalPid) -> Option<Waiting> {
+        let (resident, _) = self.resident.as_ref()?;
+        let Layout { arena, slots, .. } = &resident.record.layout;
+        let mut slots: Vec<_> = slots.iter().filter(|slot| slot.pid == pid.0).copied().collect();
+        slots.sort_by_key(|slot| slot.start);
+        Some(Waiting { arena: *arena, slots })
+    }
+
     /// Makes a blank process under the given id. Returns its id as this command sees it.
     pub fn spawn(&mut self, pid: OriginalPid) -> Result<i32> {
+        if let (Cradle::Capsule(building), Some((resident, spare))) = (&self.cradle, &mut self.resident) {
+            let blank = resident.beget(building, self.theirs.as_fd(), pid.0, *spare)?;
+            let child = blank.host_pid;
+            self.take_over(child)?;
+            return Ok(child);
+        }
         if let Cradle::Capsule(building) = &mut self.cradle {
             let blank = building.spawn_blank(&self.executable, Some(self.theirs.as_fd()), Some(pid.0))?;
             let child = blank.host_pid;
@@ -144,21 +178,52 @@ impl Nursery {
         self.clear(&Stopped::assume(child))
     }
 
-    /// Leaves nothing but the hole, the parked vDSO and the delivery socket.
-    fn clear(&self, blank: &Stopped) -> Result<()> {
-        let what = || format!("Could not prepare process {}", blank.tid());
+    /// Attaches to a copy of a resident helper, which waits in a read(2) that it will never return from, and leaves nothing of
+    /// it but the template's memory.
+    fn take_over(&mut self, child: i32) -> Result<()> {
+        let what = || format!("Could not prepare process {child}");
+        self.born.insert(child);
+        ptrace::seize(child, OPTIONS).explain(what)?;
+        ptrace::interrupt(child).explain(what)?;
+        let blank = Stopped::assume(child);
+        match blank.wait().explain(what)? {
+            Wait::Event(ptrace::EVENT_STOP, _) => {}
+            other => {
+                return Err(Fault::new(Code::RestoreFailed, what()).because(format!("it stopped by {other:?}")));
+            }
+        }
         blank.set_signal_mask(ALL_BUT_TRAP).explain(what)?;
-        let maps = procfs::places(blank.tid()).explain(what)?;
-        let first = self.hole.first_bench();
-        let mut program = Program::new(&first);
-        let protection = (libc::PROT_READ | libc::PROT_EXEC) as u64;
-        let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
-        program.call("mmap", libc::SYS_mmap, &[self.hole.code(), 0x1000, protection, flags, u64::MAX, 0]);
-        program.run(blank)?;
-        blank.write_code(self.hole.code(), tracee::Bench::CODE).explain(what)?;
-
         let bench = self.hole.bench();
         let mut program = Program::new(&bench);
+        // Before the memory that the kernel would write to goes.
+        if let Ok(rseq) = ptrace::rseq_configuration(child)
+            && rseq.pointer != 0
+        {
+            const RSEQ_FLAG_UNREGISTER: u64 = 1;
+            let args = [rseq.pointer, rseq.size.into(), RSEQ_FLAG_UNREGISTER, rseq.signature.into()];
+            program.call("rseq", libc::SYS_rseq, &args);
+        }
+        let none = program.data(&[0, libc::SS_DISABLE as u64, 0].map(u64::to_le_bytes).concat());
+        program.call("sigaltstack", libc::SYS_sigaltstack, &[none, 0]);
+        self.park_vdso(&blank, &mut program)?;
+        let arena = self.resident.as_ref().map_or((TASK_SIZE, TASK_SIZE), |(r, _)| r.record.layout.arena);
+        let mut kept = [(self.hole.start, self.hole.end()), arena];
+        kept.sort_unstable();
+        let mut from = 0;
+        for (start, end) in kept.into_iter().chain([(TASK_SIZE, TASK_SIZE)]) {
+            if from < start {
+                program.call("munmap", libc::SYS_munmap, &[from, start - from]);
+            }
+            from = end;
+        }
+        self.clear_descriptors(&mut program);
+        program.run(&blank).map(drop)
+    }
+
+    /// Moves the vDSO into the hole.
+    fn park_vdso(&self, blank: &Stopped, program: &mut Program) -> Result<()> {
+        let what = || format!("Could not prepare process {}", blank.tid());
+        let maps = procfs::places(blank.tid()).explain(what)?;
         let mut park = self.hole.park();
         for (name, size) in &self.vdso.sizes {
             let map = maps.iter().find(|map| map.name == name.as_bytes() && map.end - map.start == *size);
@@ -169,6 +234,24 @@ impl Nursery {
             program.call("mremap", libc::SYS_mremap, &[map.start, *size, *size, flags, park]);
             park += size;
         }
+        Ok(())
+    }
+
+    /// Leaves nothing but the hole, the parked vDSO and the delivery socket.
+    fn clear(&self, blank: &Stopped) -> Result<()> {
+        let what = || format!("Could not prepare process {}", blank.tid());
+        blank.set_signal_mask(ALL_BUT_TRAP).explain(what)?;
+        let first = self.hole.first_bench();
+        let mut program = Program::new(&first);
+        let protection = (libc::PROT_READ | libc::PROT_EXEC) as u64;
+        let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as u64;
+        program.call("mmap", libc::SYS_mmap, &[self.hole.code(), 0x1000, protection, flags, u64::MAX, 0]);
+        program.run(blank)?;
+        blank.write_code(self.hole.code(), tracee::Bench::CODE).explain(what)?;
+
+        let bench = self.hole.bench();
+        let mut program = Program::new(&bench);
+        self.park_vdso(blank, &mut program)?;
         program.call("munmap", libc::SYS_munmap, &[self.hole.start, 0x1000]);
         program.call("munmap", libc::SYS_munmap, &[0, self.hole.start]);
         program.call("munmap", libc::SYS_munmap, &[self.hole.end(), TASK_SIZE - self.hole.end()]);

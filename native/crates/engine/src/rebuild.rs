@@ -18,11 +18,11 @@ use std::fs::File;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 
 pub struct Rebuild {
-    pub image: Rc<Chain>,
-    pub reader: SnapshotReader,
+    pub image: Arc<Chain>,
+    pub reader: Arc<SnapshotReader>,
     /// Put before every path of the application: empty, or /proc/PID/root of its capsule.
     pub root: Vec<u8>,
     /// Paths that the user has moved.

@@ -9,6 +9,7 @@ use crate::nursery::{self, Nursery};
 use crate::place::Place;
 use crate::program::Program;
 use crate::rebuild::{Rebuild, moved};
+use crate::residence;
 use crate::state::descriptors::external::Streams;
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
 use crate::state::seccomp::{self, SeccompV1};
@@ -30,8 +31,8 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-use std::rc::Rc;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 use tracee::Stopped;
 
@@ -50,11 +51,26 @@ pub struct Report {
 
 const NOTHING_LEFT: &str = "Nothing was left behind";
 
+/// A snapshot that was read and found sound.
+#[derive(Clone)]
+pub struct Source {
+    reader: Arc<SnapshotReader>,
+    chain: Arc<Chain>,
+    /// About where it comes back.
+    notes: Vec<String>,
+}
+
 pub fn bring_back(request: Restore, init: &[u8], control: &Control) -> Result<Report> {
     let start = Instant::now();
-    let (reader, chain) =
-        check(&request, control).map_err(|fault| fault.aftermath("No process was created"))?;
-    let rebuilt = rebuild(request, reader, chain, init, control).map_err(|mut fault| {
+    let source = check(&request, control)?;
+    let rebuilt = instantiate(request, source, init, control)?;
+    Ok(Report { total_us: start.elapsed().as_micros() as u64, ..rebuilt })
+}
+
+/// Makes one running application of a snapshot.
+pub fn instantiate(request: Restore, source: Source, init: &[u8], control: &Control) -> Result<Report> {
+    let start = Instant::now();
+    let rebuilt = rebuild(request, source, init, control).map_err(|mut fault| {
         if !matches!(fault.code, Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks) {
             fault.code = Code::RestoreFailed;
         }
@@ -64,31 +80,47 @@ pub fn bring_back(request: Restore, init: &[u8], control: &Control) -> Result<Re
 }
 
 /// Reads and checks the whole image before any process exists.
-fn check(request: &Restore, control: &Control) -> Result<(SnapshotReader, Chain)> {
-    let what = || format!("Could not read the snapshot {}", request.dir.display());
-    let mut reader = SnapshotReader::open(&request.dir, None).explain(what)?;
-    if !request.checked {
-        check_pages(&reader, control).explain(what)?;
-    }
-    if control.cancelled() {
-        return Err(Fault::new(Code::Interrupted, what()).because("it was interrupted"));
-    }
+pub fn check(request: &Restore, control: &Control) -> Result<Source> {
+    let checked = || {
+        let what = || format!("Could not read the snapshot {}", request.dir.display());
+        let (reader, mut chain) = read(&request.dir)?;
+        if !request.checked {
+            check_pages(&reader, control).explain(what)?;
+        }
+        if control.cancelled() {
+            return Err(Fault::new(Code::Interrupted, what()).because("it was interrupted"));
+        }
+        require_host(&chain).map_err(|fault| fault.because(what()))?;
+        let notes = housing::assign(&mut chain, request);
+        Ok(Source { reader: Arc::new(reader), chain: Arc::new(chain), notes })
+    };
+    checked().map_err(|fault: Fault| fault.aftermath("No process was created"))
+}
+
+/// Reads everything but page data.
+pub fn read(dir: &Path) -> Result<(SnapshotReader, Chain)> {
+    let what = || format!("Could not read the snapshot {}", dir.display());
+    let mut reader = SnapshotReader::open(dir, None).explain(what)?;
     let chain = Chain::read(&mut reader)?;
     for known in ["label", "summary"] {
         reader.section(known).explain(what)?;
     }
     reader.finish().explain(what)?;
-    require_processor(&chain)?;
+    Ok((reader, chain))
+}
+
+fn require_host(chain: &Chain) -> Result<()> {
+    require_processor(chain)?;
     let own = host::own_vdso()?;
     if own != chain.host.vdso {
-        return Err(Fault::new(Code::HostLacks, what())
+        return Err(Fault::new(Code::HostLacks, "Could not restore the snapshot on this host")
             .because(format!(
                 "it was taken on kernel {}, whose vDSO differs from this kernel's",
                 chain.host.release
             ))
             .hint("Restore it on a host that runs the same kernel build"));
     }
-    Ok((reader, chain))
+    Ok(())
 }
 
 fn check_pages(reader: &SnapshotReader, control: &Control) -> image::Result<()> {
@@ -108,15 +140,13 @@ fn require_processor(chain: &Chain) -> Result<()> {
 
 fn rebuild(
     mut request: Restore,
-    reader: SnapshotReader,
-    mut chain: Chain,
+    source: Source,
     init: &[u8],
     control: &Control,
 ) -> Result<Report> {
-    let notes = housing::assign(&mut chain, &request);
-    control.phase(Phase::Building, chain.processes.len() as u64, Unit::Processes);
+    let Source { reader, chain: image, notes } = source;
+    control.phase(Phase::Building, image.processes.len() as u64, Unit::Processes);
     stand_apart()?;
-    let image = Rc::new(chain);
     // Before the nursery, so that a failed restore's groups are empty when this removes them.
     let mut groups = cgroups::Made::default();
     let (mut nursery, mut rebuild) = create_processes(&mut request, &image, reader, notes, init)?;
@@ -140,14 +170,17 @@ fn stand_apart() -> Result<()> {
 /// Every process under its own id, blank; terminals too, since sessions take theirs while they form.
 fn create_processes(
     request: &mut Restore,
-    image: &Rc<Chain>,
-    reader: SnapshotReader,
+    image: &Arc<Chain>,
+    reader: Arc<SnapshotReader>,
     mut notes: Vec<String>,
     init: &[u8],
 ) -> Result<(Nursery, Rebuild)> {
     let place = Place::prepare(request, image, init)?;
     let first_free = first_free_descriptor(image);
     let mut nursery = Nursery::new(place.cradle, find_hole(image)?, image.host.vdso.clone(), first_free)?;
+    if let Some(name) = request.resident.as_deref() {
+        nursery.make_of(::capsule::resident::find(&request.home, name), image, &residence::identity(&reader));
+    }
     if let Some(folder) = &image.posix_memory {
         posix_memory::apply(folder, &place.root, &|pack| {
             reader.pack_file(pack).map_err(std::io::Error::other)
@@ -168,7 +201,7 @@ fn create_processes(
     }
     notes.append(&mut terminals.notes);
     let rebuild = Rebuild {
-        image: Rc::clone(image),
+        image: Arc::clone(image),
         reader,
         root: place.root,
         streams: streams(request, &terminals, image, place.output.as_ref())?,
@@ -309,7 +342,7 @@ fn lives(chain: &Chain) -> impl Iterator<Item = &LiveV1> {
     })
 }
 
-fn find_hole(chain: &Chain) -> Result<Hole> {
+pub fn find_hole(chain: &Chain) -> Result<Hole> {
     let occupied: Vec<(u64, u64)> =
         lives(chain).flat_map(|live| live.memory.mappings.iter().map(|map| (map.start, map.end))).collect();
     Hole::find(&occupied)
@@ -355,6 +388,7 @@ fn furnish(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Res
         hole: nursery.hole,
         delivery: &nursery.delivery,
         vdso: &nursery.vdso.sizes,
+        waiting: nursery.waiting(process.pid),
     };
     memory::apply(&live.memory, &live.executable, &target, rebuild)?;
     let bench = nursery.hole.bench();

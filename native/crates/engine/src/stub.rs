@@ -60,6 +60,11 @@ impl Hole {
         self.start + CODE
     }
 
+    /// The data area: address and bytes.
+    pub fn data(self) -> (u64, u64) {
+        (self.start + DATA, DATA_LEN)
+    }
+
     /// The loop as the executable brings it.
     pub fn first_bench(self) -> Bench {
         Bench::new(self.start + CODE_IN_FILE, self.start + DATA, DATA_LEN)

@@ -21,6 +21,8 @@ pub struct Manifest {
     /// One per section; `None` once it was handed out.
     bodies: Vec<Option<Vec<u8>>>,
     pub(crate) length: u64,
+    /// Checksum of the tables, which hold the checksums of everything else but page data.
+    pub(crate) identity: u64,
 }
 
 impl Manifest {
@@ -42,7 +44,7 @@ impl Manifest {
         }
         let (packs, sections) = table::decode(&tables, &header, path)?;
         let bodies = sections.iter().map(|entry| read_body(source, entry, path)).collect::<Result<_>>()?;
-        Ok(Self { packs, sections, bodies, length })
+        Ok(Self { packs, sections, bodies, length, identity: header.tables })
     }
 
     /// Hands out a section, once.

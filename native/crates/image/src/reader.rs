@@ -85,6 +85,12 @@ impl SnapshotReader {
         Ok(self.pack(index)?.entry)
     }
 
+    /// Tells this snapshot from others: snapshots with the same sections and packs have the same.
+    #[must_use]
+    pub fn identity(&self) -> u64 {
+        self.manifest.identity
+    }
+
     /// How many packs there are, the snapshot's own included.
     #[must_use]
     pub fn pack_count(&self) -> u32 {

@@ -3,7 +3,7 @@
 //! It ends right after the fork, so PID 1 is nobody's child that the maker would have to wait for.
 
 use crate::link::{Link, at, at_io};
-use crate::{warden, world};
+use crate::{resident, warden, world};
 use abi::wire::{ClockOffsets, Failure, Launch, Reply, Request, Step, User};
 use std::fs;
 use std::io;
@@ -16,8 +16,10 @@ use sys::namespaces::{Namespaces, unshare};
 pub fn run() -> io::Result<()> {
     let mut link = Link::new(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?));
     silence()?;
-    let (Request::Launch(launch), descriptors) = link.receive()? else {
-        return Err(io::ErrorKind::InvalidData.into());
+    let (launch, descriptors) = match link.receive()? {
+        (Request::Launch(launch), descriptors) => (launch, descriptors),
+        (Request::Reside(residence), descriptors) => return resident::begin(link, &residence, descriptors),
+        _ => return Err(io::ErrorKind::InvalidData.into()),
     };
     // Before the namespaces are left: it must outlive them.
     let warden = launch.translation.as_ref().map(|_| warden::engage()).transpose();

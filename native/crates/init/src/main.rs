@@ -20,6 +20,7 @@ mod link;
 mod listings;
 mod program;
 mod requests;
+mod resident;
 mod stacks;
 mod sweep;
 mod translation;

@@ -72,7 +72,11 @@ fn answer(
             keeper.builder = None;
             Reply::Done
         }
-        Request::Launch(_) => return Err(misunderstood()),
+        Request::Launch(_)
+        | Request::Reside(_)
+        | Request::Load
+        | Request::Beget(_)
+        | Request::Unload => return Err(misunderstood()),
     };
     Ok(Some((reply, Vec::new())))
 }

@@ -46,7 +46,7 @@ pub fn fork(set_tid: Option<i32>) -> Result<Fork> {
 }
 
 /// unshare(2) with CLONE_THREAD does nothing but fail in a process of several threads.
-fn require_single_thread() -> Result<()> {
+pub(crate) fn require_single_thread() -> Result<()> {
     // SAFETY: takes no pointer and changes nothing.
     Errno::check(unsafe { libc::unshare(libc::CLONE_THREAD) }.into()).map(drop)
 }
@@ -171,6 +171,28 @@ pub fn close_all_but(kept: &[BorrowedFd<'_>]) -> Result<()> {
         first = number + 1;
     }
     close_from(first)
+}
+
+/// Makes `third` the descriptor 3 and closes all others from there on but `kept`, which may get another number. Meant for a
+/// forked child that waits to be taken over: what it inherited must not be used, nor dropped, any more.
+pub fn keep_beside(third: Option<BorrowedFd<'_>>, kept: BorrowedFd<'_>) -> Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes an integer; the new descriptor belongs to nobody else.
+    let kept = unsafe {
+        let fd = Errno::check(libc::fcntl(kept.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 4).into())?;
+        OwnedFd::from_raw_fd(fd as RawFd)
+    };
+    if let Some(third) = third.filter(|third| third.as_raw_fd() != 3) {
+        // SAFETY: takes no pointer; the caller upholds that what had the number is not used.
+        Errno::check(unsafe { libc::dup2(third.as_raw_fd(), 3) }.into())?;
+    }
+    let number = kept.as_raw_fd() as u32;
+    let first = if third.is_some() { 4 } else { 3 };
+    if first < number {
+        // SAFETY: takes no pointer; the caller upholds that the closed descriptors are not used.
+        Errno::check(unsafe { libc::syscall(libc::SYS_close_range, first, number - 1, 0) })?;
+    }
+    close_from(number + 1)?;
+    Ok(kept)
 }
 
 /// Makes `files` the standard input, output and error of this process, inheritable by the next program.

@@ -13,7 +13,9 @@ use crate::inquiry::Inquiry;
 use crate::procfs::{self, Mapping, Stat};
 use crate::program::Program;
 use crate::rebuild::Rebuild;
+use crate::residence;
 use crate::stub::Hole;
+use abi::residence::Slot;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::collections::HashMap;
@@ -319,6 +321,16 @@ pub struct Target<'a> {
     pub delivery: &'a Delivery,
     /// Sizes and order of the parked vDSO mappings.
     pub vdso: &'a [(String, u64)],
+    /// Memory that the process was born with, and that waits to be moved to its place.
+    pub waiting: Option<Waiting>,
+}
+
+/// Memory that came with a fork of a template's resident helper.
+pub struct Waiting {
+    /// Start and end of the range that holds it all.
+    pub arena: (u64, u64),
+    /// Those of this process, by ascending start.
+    pub slots: Vec<Slot>,
 }
 
 /// A file that mappings refer to, as the process has it during the restore.
@@ -345,16 +357,27 @@ pub fn apply(
     rebuild: &mut Rebuild,
 ) -> Result<()> {
     let bench = target.hole.bench();
-    let delivered = deliver(saved, executable, target, rebuild)?;
+    let slots = target.waiting.as_ref().map_or(&[][..], |waiting| &waiting.slots);
+    let pages = residence::outside(&saved.pages, slots);
+    let delivered = deliver(saved, &pages, executable, target, rebuild)?;
     let mut program = Program::new(&bench);
     for mapping in &saved.mappings {
-        map(mapping, saved, &delivered, target, &mut program);
+        match slots.iter().find(|slot| slot.start == mapping.start) {
+            Some(slot) => take_over(slot, mapping, &mut program),
+            None => map(mapping, saved, &delivered, target, &mut program),
+        }
+        advise_early(mapping, &mut program);
+    }
+    if let Some(Waiting { arena: (start, end), .. }) = target.waiting
+        && start < end
+    {
+        program.call("munmap", libc::SYS_munmap, &[start, end - start]);
     }
     program.run(target.thread)?;
     async_io::apply(&saved.mappings, target)?;
     system_v::attach(&saved.mappings, target.thread, &mut program, rebuild)?;
     let number = |pack| delivered.numbers[&Needed::Pack(pack)];
-    loading::load(&saved.pages, target.thread, &mut program, number, |pack| rebuild.pack(pack))?;
+    loading::load(&pages, target.thread, &mut program, number, |pack| rebuild.pack(pack))?;
     guard_pages::apply(saved, &mut program);
     for mapping in &saved.mappings {
         finish(mapping, saved, &mut program);
@@ -376,6 +399,7 @@ pub fn apply(
 
 fn deliver(
     saved: &AddressSpaceV1,
+    pages: &[PageRunV1],
     executable: &FileRefV1,
     target: &Target,
     rebuild: &Rebuild,
@@ -383,8 +407,7 @@ fn deliver(
     let mut opened: Vec<OwnedFd> = Vec::new();
     let mut needed: Vec<(Needed, RawFd)> = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for need in
-        saved.mappings.iter().filter_map(need_of).chain(saved.pages.iter().map(|run| Needed::Pack(run.pack)))
+    for need in saved.mappings.iter().filter_map(need_of).chain(pages.iter().map(|run| Needed::Pack(run.pack)))
     {
         if !seen.insert(need.clone()) {
             continue;
@@ -461,6 +484,7 @@ fn opened_for_loading(mapping: &MappingV1, saved: &AddressSpaceV1) -> bool {
         && saved.pages.get(next).is_some_and(|run| run.start < mapping.end)
 }
 
+const PROT_READ: u64 = 1;
 const PROT_WRITE: u64 = 2;
 
 fn map(
@@ -489,6 +513,20 @@ fn map(
     let flags = map_flags(mapping, fd == anonymous.0);
     let protection = mapping.protection | temporary;
     program.call("mmap", libc::SYS_mmap, &[mapping.start, mapping.length(), protection, flags, fd, offset]);
+}
+
+/// Moves memory that waits to where the mapping is, which nothing is at yet.
+fn take_over(slot: &Slot, mapping: &MappingV1, program: &mut Program) {
+    let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as u64;
+    program.call("mremap", libc::SYS_mremap, &[slot.address, slot.length, slot.length, flags, slot.start]);
+    if mapping.protection != PROT_READ | PROT_WRITE {
+        let args = [mapping.start, mapping.length(), mapping.protection];
+        program.call("mprotect", libc::SYS_mprotect, &args);
+    }
+}
+
+/// Advice that decides how pages come, before they do.
+fn advise_early(mapping: &MappingV1, program: &mut Program) {
     for advice in &mapping.advice {
         const MADV_HUGEPAGE: u64 = 14;
         const MADV_NOHUGEPAGE: u64 = 15;
@@ -497,7 +535,7 @@ fn map(
             AdviceV1::NoHugePage => MADV_NOHUGEPAGE,
             _ => continue,
         };
-        // Before the pages are loaded, so that they come as they were. EINVAL: a kernel without huge pages.
+        // EINVAL: a kernel without huge pages.
         program.attempt("madvise", libc::SYS_madvise, &[mapping.start, mapping.length(), value]);
     }
 }

@@ -247,7 +247,7 @@ fn add_in_process(
     nursery: &Nursery,
     rebuild: &mut Rebuild,
 ) -> Result<()> {
-    let image = std::rc::Rc::clone(&rebuild.image);
+    let image = std::sync::Arc::clone(&rebuild.image);
     let place = image.processes.iter().find_map(|process| {
         let BodyV1::Live(live) = &process.body else { return None };
         let of = |id| live.descriptors.iter().filter(move |descriptor| descriptor.description == id);

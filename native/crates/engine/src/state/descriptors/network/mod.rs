@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, fchown};
-use std::rc::Rc;
+use std::sync::Arc;
 use sys::socket_options as option;
 
 /// A socket's names and options, whatever its family.
@@ -133,7 +133,7 @@ pub fn apply(mut sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuil
 
 /// Sets going what peers elsewhere can notice, as the last thing before the processes run.
 pub fn go_live(sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuild) -> Result<()> {
-    let image = Rc::clone(&rebuild.image);
+    let image = Arc::clone(&rebuild.image);
     revival::let_in(&image);
     if rebuild.close_connections {
         return Ok(());

@@ -7,11 +7,11 @@ use crate::explain::{Explain, Result};
 use crate::rebuild::Rebuild;
 use crate::state::descriptors::DescriptionV1;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::rc::Rc;
+use std::sync::Arc;
 use sys::unix_sockets;
 
 pub fn settle(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
-    let image = Rc::clone(&rebuild.image);
+    let image = Arc::clone(&rebuild.image);
     let sockets = &image.unix_sockets;
     silence(sockets, rebuild)?;
     let mut post = Post::new(sockets, rebuild);
@@ -133,7 +133,7 @@ fn finish(socket: &SocketV1, descriptions: &[DescriptionV1], rebuild: &Rebuild) 
 
 /// Opens nodes that the application has open as files, those of restored sockets among them.
 pub fn apply_nodes(nodes: Vec<(&DescriptionV1, &UnixNodeV1)>, rebuild: &mut Rebuild) -> Result<()> {
-    let image = Rc::clone(&rebuild.image);
+    let image = Arc::clone(&rebuild.image);
     for (description, node) in nodes {
         let same = |socket: &&SocketV1| {
             let own = socket.held_name().and_then(|name| name.node.as_ref());

@@ -9,7 +9,7 @@ use crate::nursery::Nursery;
 use crate::rebuild::Rebuild;
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
+use std::sync::Arc;
 use sys::unix_sockets;
 
 /// What must last until queues are filled.
@@ -42,7 +42,7 @@ pub struct Workshop<'s> {
 
 /// Makes the sockets. Processes exist, without memory or descriptors.
 pub fn apply(nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
-    let image = Rc::clone(&rebuild.image);
+    let image = Arc::clone(&rebuild.image);
     let sockets = &image.unix_sockets;
     let by_id = sockets.iter().map(|socket| (socket.id, socket)).collect();
     let (made, left) = (HashMap::new(), Unfinished::default());
