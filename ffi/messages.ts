@@ -256,6 +256,7 @@ export interface Operations {
   wait: { request: { aid: string }; response: Ending };
   exec: { request: ExecRequest; response: Ending & { pid: number } };
   ps: { request: Record<never, never>; response: { apps: Application[] } };
+  names: { request: Record<never, never>; response: { names: string[] } };
   owner: { request: { pid: number }; response: { aid: string } };
   ids: { request: IdsRequest; response: { rows: IdRow[] } };
   remove: { request: { aid: string }; response: unknown };

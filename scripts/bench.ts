@@ -1,14 +1,16 @@
 /**
- * Measures pause, snapshot and restore at several sizes, and the same for criu where it is on PATH; and what virtual ids
- * cost the calls that bear them. Figures are medians, with the lowest and highest; machines are noisy, so compare within
+ * Measures pause, snapshot and restore at several sizes, and the same for criu where it is on PATH; what virtual ids
+ * cost the calls that bear them; and what clones of templates in memory cost. Figures are medians, with the lowest and highest; machines are noisy, so compare within
  * one run.
  *
- *     deno task bench [--only snapshots|ids] [--rounds N] [--sizes 16,256,1024]
+ *     deno task bench [--only snapshots|ids|templates] [--rounds N] [--sizes 16,256,1024]
+ *         [--template-sizes 64,1024,4096]
  */
 
 import { parseArgs } from "node:util";
 import { show, summarise, table } from "./bench/statistics.ts";
 import { Criu, type Round, Stasis, type Tool } from "./bench/tools.ts";
+import { benchTemplates } from "./bench/templates.ts";
 import { benchVirtualIds } from "./bench/virtual_ids.ts";
 
 const { values } = parseArgs({
@@ -17,22 +19,29 @@ const { values } = parseArgs({
     only: { type: "string" },
     rounds: { type: "string", default: "5" },
     sizes: { type: "string", default: "16,256,1024" },
+    "template-sizes": { type: "string", default: "64,1024,4096" },
   },
 });
 
 const MIB = 1 << 20;
 const product = new URL("../dist/stasis", import.meta.url).pathname;
 const rounds = Number(values.rounds);
-if (values.only !== undefined && !["snapshots", "ids"].includes(values.only)) {
-  throw new Error(`Could not measure "${values.only}": --only takes snapshots or ids`);
+const PARTS = ["snapshots", "ids", "templates"];
+if (values.only !== undefined && !PARTS.includes(values.only)) {
+  throw new Error(`Could not measure "${values.only}": --only takes one of ${PARTS.join(", ")}`);
 }
-if (values.only !== "ids") {
+const wanted = (part: string) => values.only === undefined || values.only === part;
+if (wanted("snapshots")) {
   console.log("snapshots");
   await benchSnapshots(values.sizes.split(",").map(Number));
 }
-if (values.only !== "snapshots") {
+if (wanted("ids")) {
   console.log("\nvirtual ids");
   await benchVirtualIds(product, rounds);
+}
+if (wanted("templates")) {
+  console.log("\ntemplates in memory");
+  await benchTemplates(product, rounds, values["template-sizes"].split(",").map(Number));
 }
 
 async function benchSnapshots(sizes: readonly number[]): Promise<void> {

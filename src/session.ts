@@ -44,6 +44,11 @@ export class Session {
     return (await this.perform("ps", {})).apps.toSorted(byRelevance);
   }
 
+  /** The names that a new application cannot have. */
+  async namesInUse(): Promise<Set<string>> {
+    return new Set((await this.perform("names", {})).names);
+  }
+
   /** The application that the user means by a name, an AID or the beginning of one. */
   async application(given: string): Promise<Application> {
     return resolveApplication(await this.applications(), given);

@@ -23,11 +23,6 @@ export function resolveApplication(applications: readonly Application[], given: 
   throw noSuchApplication(applications, given);
 }
 
-/** The names that a new application cannot have. */
-export function namesInUse(applications: readonly Application[]): Set<string> {
-  return new Set(applications.filter((one) => one.state === "running").map((one) => one.name));
-}
-
 /** Running ones first, newer ones before older ones. */
 export function byRelevance(one: Application, other: Application): number {
   const running = Number(other.state === "running") - Number(one.state === "running");

@@ -1,7 +1,7 @@
 import { match, strictEqual, throws } from "node:assert/strict";
 import { StasisError } from "../../ffi/error.ts";
 import type { Application } from "../../ffi/messages.ts";
-import { namesInUse, resolveApplication } from "./applications.ts";
+import { resolveApplication } from "./applications.ts";
 
 function application(aid: string, name: string, state: Application["state"], started: string): Application {
   return { aid, name, state, started, command: [name] };
@@ -42,8 +42,4 @@ Deno.test("an unknown name ends with exit code 10 and says what runs", () => {
   strictEqual(failure("wbe").fault.exit, 10);
   match(failure("wbe").fault.hint ?? "", /Running are "web"/);
   match(failure("4711").fault.hint ?? "", /--pid/);
-});
-
-Deno.test("names of applications that ended are free", () => {
-  strictEqual([...namesInUse(APPLICATIONS)].join(), "web");
 });

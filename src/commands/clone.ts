@@ -1,7 +1,6 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
 import { parseAssignments } from "../assignments.ts";
-import { namesInUse } from "../catalog/applications.ts";
 import { checkName } from "../catalog/names.ts";
 import { findTemplate, type Template } from "../catalog/templates.ts";
 import { type Clone, makeClones, type Reports, verifyTemplate } from "../cloning.ts";
@@ -33,7 +32,7 @@ export function clone(open: Open): CommandUnknownOpts {
         count: options.count,
         ...(options.name !== undefined && { name: checkName(options.name) }),
         set: parseAssignments(options.set ?? [], "--set"),
-        taken: namesInUse(await session.applications()),
+        taken: await session.namesInUse(),
       });
       const made: Clone[] = [];
       const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { StasisError } from "../../ffi/error.ts";
-import type { Inspection, RestoreRequest } from "../../ffi/messages.ts";
+import type { CloneOutcome, CloneRequest, Inspection, RestoreRequest } from "../../ffi/messages.ts";
 import { type Answers, type Outcome, stasis } from "./workbench.ts";
 
 const INSPECTED: Inspection = {
@@ -27,12 +27,10 @@ class Nursery implements Disposable {
     inspect: INSPECTED,
     ids: { rows: [] },
     ps: { apps: [] },
-    restore: (request: RestoreRequest) => {
-      if (request.name === this.failing) {
-        return StasisError.of("restore_failed", "Could not restore", { causes: ["no memory"] });
-      }
-      this.restored.push(request);
-      return { aid: `aa000000000${this.restored.length}`, name: request.name, pid: 7, total_us: 900 };
+    clone: ({ restores, keep_going }: CloneRequest) => {
+      const failed = restores.findIndex(({ name }) => name === this.failing);
+      const begun = failed < 0 || keep_going ? restores.length : failed + 1;
+      return { outcomes: restores.map((one, index) => index < begun ? this.#bringUp(one) : "left") };
     },
     remove: ({ aid }: { aid: string }) => void this.removed.push(aid),
   };
@@ -45,6 +43,16 @@ class Nursery implements Disposable {
     const { exit, fault } = await nursery.stasis("template", "create", `${nursery.base}/image`, ...args);
     strictEqual(exit, 0, fault?.causes?.join());
     return nursery;
+  }
+
+  #bringUp(request: RestoreRequest): CloneOutcome {
+    const { name } = request;
+    if (name === this.failing) {
+      const details = { causes: ["no memory"] };
+      return { failed: StasisError.of("restore_failed", "Could not restore", details).fault };
+    }
+    this.restored.push(request);
+    return { made: { aid: `aa000000000${this.restored.length}`, name: name ?? "", pid: 7, total_us: 900 } };
   }
 
   stasis(...args: string[]): Promise<Outcome> {
@@ -75,7 +83,8 @@ Deno.test("clones are told one by one, each with a name, a host name and an orig
   strictEqual(stdout, "aa0000000001\naa0000000002\n");
   match(stderr, /"t-1" runs with pid 7, made in 900 us \(1 of 2\)\n"t-2"/);
   const [first] = nursery.restored;
-  deepStrictEqual({ ...first, dir: "" }, {
+  deepStrictEqual({ ...first, dir: "", home: undefined }, {
+    home: undefined,
     dir: "",
     name: "t-1",
     hostname: "t-1.test",
@@ -94,7 +103,7 @@ Deno.test("when a clone cannot be made, all of them are removed again", async ()
   nursery.failing = "p-3";
   const { exit, fault } = await nursery.stasis("clone", "t", "--count", "5", "--name", "p");
   strictEqual(exit, 30);
-  deepStrictEqual(nursery.removed, ["aa0000000002", "aa0000000001"]);
+  deepStrictEqual(nursery.removed.sort(), ["aa0000000001", "aa0000000002"]);
   deepStrictEqual(fault?.causes, ["Could not restore", "no memory"]);
   match(fault?.message ?? "", /"p-3", number 3, of 5$/);
   strictEqual(fault?.aftermath, "2 clones were removed again; Nothing was left behind");
@@ -128,10 +137,10 @@ dir = "/nowhere"
     "--set",
     `dir=${nursery.base}`,
   );
-  strictEqual(Deno.readTextFileSync(`${nursery.base}/log`), "t-1 1\naa0000000001\nt-2 2\naa0000000002\n");
+  strictEqual(Deno.readTextFileSync(`${nursery.base}/log`), "t-1 1\nt-2 2\naa0000000001\naa0000000002\n");
   strictEqual(exit, 1);
   strictEqual(fault?.causes?.at(-1), "it ended with exit code 3");
-  deepStrictEqual(nursery.removed, ["aa0000000002", "aa0000000001"]);
+  deepStrictEqual(nursery.removed.sort(), ["aa0000000001", "aa0000000002"]);
   const signals = engine.asked.filter(({ op }) => op === "signal").map(({ request }) => request);
   deepStrictEqual(signals[0], { aid: "aa0000000001", signal: 1 });
 });

@@ -15,7 +15,10 @@ export function ps(open: Open): CommandUnknownOpts {
       const applications = await (pid === undefined ? session.applications() : owners(session, pid));
       if (output.json) output.object(applications);
       else if (output.quiet) output.lines(applications.map((one) => one.aid));
-      else output.lines(renderApplications(applications, output.stdout.columns()));
+      else {
+        const { templates } = pid === undefined ? await session.perform("loaded", {}) : { templates: [] };
+        output.lines(renderApplications(applications, templates, output.stdout.columns()));
+      }
     });
 }
 

@@ -2,7 +2,6 @@ import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import type { Inspection, Restored } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { stayWith } from "../attachment.ts";
-import { namesInUse } from "../catalog/applications.ts";
 import { checkName, freeName } from "../catalog/names.ts";
 import { originOf } from "../catalog/origin.ts";
 import type { Open, Session } from "../session.ts";
@@ -51,7 +50,7 @@ async function nameOf(
 ): Promise<string | undefined> {
   if (given !== undefined) return checkName(given);
   if (label?.name === undefined) return undefined;
-  return freeName(checkName(label.name), namesInUse(await session.applications()));
+  return freeName(checkName(label.name), await session.namesInUse());
 }
 
 function filesOf(session: Session, words: readonly string[]): Record<string, string> {

@@ -3,7 +3,6 @@ import { StasisError } from "../../ffi/error.ts";
 import type { RunRequest, Started } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { stayWith } from "../attachment.ts";
-import { namesInUse } from "../catalog/applications.ts";
 import { checkName, freeName, nameFor } from "../catalog/names.ts";
 import type { Open, Session } from "../session.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
@@ -57,11 +56,11 @@ async function start(session: Session, request: Omit<RunRequest, "name">, given?
   if (given !== undefined) return await session.perform("run", { ...request, name: checkName(given) });
   const wanted = nameFor(request.argv[0] ?? "");
   for (let attempt = 1;; attempt++) {
-    const name = freeName(wanted, namesInUse(await session.applications()));
+    const name = freeName(wanted, await session.namesInUse());
     try {
       return await session.perform("run", { ...request, name });
     } catch (error) {
-      const raced = error instanceof StasisError && namesInUse(await session.applications()).has(name);
+      const raced = error instanceof StasisError && (await session.namesInUse()).has(name);
       if (!raced || attempt === ATTEMPTS) throw error;
     }
   }

@@ -30,9 +30,15 @@ class FakeEngine implements Engine {
 
   constructor(readonly answers: Answers) {}
 
+  /** As the engine has it: those that run. Asked anew each time, as a test may add some. */
+  #names(): { names: string[] } {
+    const { apps } = this.answers.ps as { apps: Application[] };
+    return { names: apps.filter((one) => one.state === "running").map((one) => one.name) };
+  }
+
   start<T>(op: Operation, request: unknown): Job<T> {
     this.asked.push({ op, request });
-    const given = this.answers[op];
+    const given = this.answers[op] ?? (op === "names" ? this.#names() : undefined);
     const answer = typeof given === "function" ? given(request) : given;
     const done = answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer as T);
     return { done, progress: () => ({ phase: 0, done: 0, total: 0, unit: "none" }), cancel: () => {} };
@@ -65,7 +71,7 @@ export async function stasis(
   caller: Partial<Caller> = {},
   home?: string,
 ): Promise<Outcome> {
-  const engine = new FakeEngine({ ps: { apps: [WEB] }, ...answers });
+  const engine = new FakeEngine({ ps: { apps: [WEB] }, loaded: { templates: [] }, ...answers });
   const data = home ?? Deno.makeTempDirSync();
   const texts = { stdout: "", stderr: "" };
   const decoder = new TextDecoder();

@@ -1,4 +1,4 @@
-import type { Application } from "../../ffi/messages.ts";
+import type { Application, Resident } from "../../ffi/messages.ts";
 import { formatEnding } from "./ending.ts";
 import { formatAge, formatBytes, formatCommand } from "./format.ts";
 import { renderTable } from "./table.ts";
@@ -15,8 +15,26 @@ const COLUMNS = [
 ];
 
 /** The table of `stasis ps`. */
-export function renderApplications(applications: readonly Application[], width?: number): string[] {
-  return renderTable(COLUMNS, applications.map(row), width);
+export function renderApplications(
+  applications: readonly Application[],
+  templates: readonly Resident[],
+  width?: number,
+): string[] {
+  return renderTable(COLUMNS, [...applications.map(row), ...templates.map(residentRow)], width);
+}
+
+/** A template in memory is no application, and takes memory like one. */
+function residentRow({ name, pid, bytes, loaded }: Resident): string[] {
+  return [
+    name,
+    "",
+    "template",
+    String(pid),
+    "1",
+    formatBytes(bytes),
+    formatAge(loaded),
+    "(in memory for clones)",
+  ];
 }
 
 function row(one: Application): string[] {

@@ -1,3 +1,4 @@
+import type { Resident } from "../../ffi/messages.ts";
 import type { Template } from "../catalog/templates.ts";
 import type { Resource } from "../rules/classes.ts";
 import type { Plan } from "../rules/plan.ts";
@@ -12,6 +13,7 @@ const TEMPLATES = [
   { title: "GENERATION", right: true },
   { title: "PARENT" },
   { title: "SNAPSHOT" },
+  { title: "IN MEMORY", right: true },
 ];
 
 const RESOURCES = [
@@ -24,7 +26,12 @@ const RESOURCES = [
 ];
 
 /** What `stasis template ls` shows. */
-export function renderTemplates(templates: readonly Template[], width?: number): string[] {
+export function renderTemplates(
+  templates: readonly Template[],
+  residents: readonly Resident[],
+  width?: number,
+): string[] {
+  const inMemory = (name: string) => residents.find((one) => one.name === name)?.bytes;
   const rows = templates.map((one) => [
     one.name,
     formatAge(one.created),
@@ -32,6 +39,7 @@ export function renderTemplates(templates: readonly Template[], width?: number):
     String(one.generation),
     one.parent ?? "",
     one.snapshot ?? "",
+    formatKnownBytes(inMemory(one.name)),
   ]);
   return renderTable(TEMPLATES, rows, width);
 }
@@ -51,7 +59,7 @@ export function renderTemplate(template: Template, resources: readonly Resource[
   const rows = resources.map((one) => [
     one.kind,
     one.name,
-    one.bytes === undefined ? "" : formatBytes(one.bytes),
+    formatKnownBytes(one.bytes),
     one.class,
     one.treatment,
     one.why,
@@ -70,6 +78,10 @@ export function renderPlan(plan: Plan): string[] {
     ...plan.before.map((words): [string, string] => ["before", formatCommand(words)]),
     ...plan.after.map((words): [string, string] => ["after", formatCommand(words)]),
   ]);
+}
+
+function formatKnownBytes(bytes: number | undefined): string {
+  return bytes === undefined ? "" : formatBytes(bytes);
 }
 
 /** What has nothing to say is left out. */

@@ -1,7 +1,6 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { StasisError } from "../../../ffi/error.ts";
 import { parseAssignments } from "../../assignments.ts";
-import { namesInUse } from "../../catalog/applications.ts";
 import { findTemplate } from "../../catalog/templates.ts";
 import { readRules, soundRules } from "../../rules/load.ts";
 import { planClones } from "../../rules/plan.ts";
@@ -26,7 +25,7 @@ export function templateCheck(open: Open): CommandUnknownOpts {
       }
       const rules = await rulesOf(session, name, options.rules);
       const set = parseAssignments(options.set ?? [], "--set");
-      const taken = name === undefined ? new Set<string>() : namesInUse(await session.applications());
+      const taken = name === undefined ? new Set<string>() : await session.namesInUse();
       const [plan] = planClones(rules, { template: name ?? "template", count: 1, set, taken });
       if (plan === undefined) return;
       if (session.output.json) session.output.object({ ok: true, clone: plan });

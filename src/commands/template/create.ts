@@ -42,7 +42,9 @@ function cardFor(name: string, { label }: Inspection): TemplateCard {
 }
 
 /** What `--json` tells of a template. */
-export function describeTemplate(template: TemplateCard & { image: string; rules?: string }): unknown {
+export function describeTemplate(
+  template: TemplateCard & { image: string; rules?: string },
+): Record<string, unknown> {
   const { name, created, snapshot, application, generation, parent, image, rules } = template;
   return { name, created, snapshot, application, generation, parent, image, rules: rules !== undefined };
 }

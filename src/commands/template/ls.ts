@@ -1,5 +1,5 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { listTemplates } from "../../catalog/templates.ts";
+import { listTemplates, type Template } from "../../catalog/templates.ts";
 import type { Open } from "../../session.ts";
 import { renderTemplates } from "../../ui/templates.ts";
 import { outputOptions, verb } from "../../verb.ts";
@@ -7,15 +7,20 @@ import { describeTemplate } from "./create.ts";
 
 /** `stasis template ls`: the templates of this user. */
 export function templateLs(open: Open): CommandUnknownOpts {
-  return verb("ls", "List the templates, by name").action((_options, command) => {
+  return verb("ls", "List the templates, by name").action(async (_options, command) => {
     const session = open(outputOptions(command));
     const { output } = session;
     const templates = listTemplates(
       session.home,
       (name, why) => output.talk(`Passing over what cannot be read: ${name}: ${why}`),
     );
-    if (output.json) output.object(templates.map(describeTemplate));
+    const residents = (await session.perform("loaded", {})).templates;
+    const describe = (one: Template) => {
+      const resident = residents.find(({ name }) => name === one.name);
+      return { ...describeTemplate(one), ...(resident !== undefined && { loaded: resident }) };
+    };
+    if (output.json) output.object(templates.map(describe));
     else if (output.quiet) output.lines(templates.map((one) => one.name));
-    else output.lines(renderTemplates(templates, output.stdout.columns()));
+    else output.lines(renderTemplates(templates, residents, output.stdout.columns()));
   });
 }

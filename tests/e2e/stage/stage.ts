@@ -96,6 +96,15 @@ export class Stage implements AsyncDisposable {
     for (const { aid, state } of applications(listed.stdout)) {
       if (state === "running") await capture([...this.within, ...this.product, "kill", aid], this.#options());
     }
+    const templates = await capture(
+      [...this.within, ...this.product, "template", "ls", "--json"],
+      this.#options(),
+    );
+    for (const { name, loaded } of JSON.parse(templates.stdout || "[]")) {
+      if (loaded) {
+        await capture([...this.within, ...this.product, "template", "unload", name], this.#options());
+      }
+    }
     await Deno.remove(this.folder, { recursive: true });
   }
 

@@ -1,6 +1,7 @@
 //! A capsule in which a restore builds its application.
 
 use crate::capsule::take;
+use crate::helper::Init;
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::registration::{Particulars, Registration, register};
@@ -89,7 +90,7 @@ impl Blank {
 ///
 /// # Errors
 /// When the name is taken or the host lacks something; nothing is left then.
-pub fn build(home: &Home, spec: BuildSpec, init: &[u8]) -> Result<Building, Fault> {
+pub fn build(home: &Home, spec: BuildSpec, init: Init<'_>) -> Result<Building, Fault> {
     let attempt = format!("restore \"{}\"", spec.name);
     require_helper(init, &attempt)?;
     let registration = register(
@@ -118,7 +119,7 @@ pub fn build(home: &Home, spec: BuildSpec, init: &[u8]) -> Result<Building, Faul
 fn begin(
     registration: Registration,
     message: Launch,
-    init: &[u8],
+    init: Init<'_>,
     attempt: &str,
 ) -> Result<Building, LinkError> {
     let (mut link, reply, _) = helper::launch(init, message, &registration.descriptors())?;

@@ -4,7 +4,7 @@ use crate::hosted;
 use crate::link::{Link, LinkError};
 use crate::meta::HelperProcess;
 use abi::wire::{Launch, Reply, Request, Status, User};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -15,9 +15,45 @@ use sys::{folder, lifecycle};
 /// Bit of CAP_SYS_ADMIN (capabilities(7)).
 const CAP_SYS_ADMIN: u64 = 21;
 
+/// The helper's executable.
+#[derive(Clone, Copy)]
+pub struct Init<'a> {
+    bytes: &'a [u8],
+    /// The same in a memory file, where several are started.
+    prepared: Option<&'a File>,
+}
+
+impl<'a> From<&'a [u8]> for Init<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { bytes, prepared: None }
+    }
+}
+
+impl<'a> Init<'a> {
+    /// Puts it into a memory file, once for all that are started.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn in_memory(bytes: &[u8]) -> io::Result<File> {
+        Ok(folder::executable_in_memory(c"stasis-init", bytes)?)
+    }
+
+    /// One that was put into memory.
+    #[must_use]
+    pub fn prepared(bytes: &'a [u8], file: &'a File) -> Self {
+        Self { bytes, prepared: Some(file) }
+    }
+
+    /// A build of this library without the helper has none.
+    #[must_use]
+    pub fn is_missing(self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
 /// Starts the helper of a capsule and hands it its first message. Returns the connection and the helper's answer.
 pub fn launch(
-    program: &[u8],
+    program: Init<'_>,
     launch: Launch,
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<(Link, Reply, Vec<OwnedFd>), LinkError> {
@@ -26,12 +62,14 @@ pub fn launch(
 
 /// Starts a helper under the name `title`, as process lists show it.
 pub fn start(
-    program: &[u8],
+    program: Init<'_>,
     title: &str,
     order: &Request,
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<(Link, Reply, Vec<OwnedFd>), LinkError> {
-    let memory = folder::executable_in_memory(c"stasis-init", program)?;
+    let made = if program.prepared.is_none() { Some(Init::in_memory(program.bytes)?) } else { None };
+    let memory =
+        program.prepared.or(made.as_ref()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let (ours, theirs) = UnixStream::pair()?;
     // The path names the child's own copy of the descriptor, which is closed by the execution itself.
     let mut first = Command::new(format!("/proc/thread-self/fd/{}", memory.as_raw_fd()))

@@ -44,6 +44,20 @@ pub fn list(home: &Home) -> Vec<Application> {
     meta::all(home).into_iter().filter_map(|meta| examine(home, meta)).collect()
 }
 
+/// The names of applications that run.
+#[must_use]
+pub fn running_names(home: &Home) -> Vec<String> {
+    meta::all(home).into_iter().filter(|meta| runs(home, meta)).map(|meta| meta.name).collect()
+}
+
+/// Whether the helper is there. It is not woken up: there may be hundreds.
+fn runs(home: &Home, meta: &Meta) -> bool {
+    match meta.init {
+        Some(init) => hosted::start_and_parent(init.pid).is_ok_and(|(start, _)| start == init.start_ticks),
+        None => Link::connect(home, &meta.aid).is_ok(),
+    }
+}
+
 /// `None` for a restore that came to nothing and whose maker could not clean up: that is done here.
 fn examine(home: &Home, meta: Meta) -> Option<Application> {
     let never_settled = meta.init.is_none();

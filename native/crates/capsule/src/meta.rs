@@ -66,6 +66,15 @@ pub fn status(home: &Home, aid: &Aid) -> StatusFile {
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
+/// Every application of this name, ended ones too. Only their files are understood: there may be hundreds of others.
+pub fn named(home: &Home, name: &str) -> Vec<Meta> {
+    let folders = fs::read_dir(home::apps(home)).into_iter().flatten().flatten();
+    let texts = folders.filter_map(|entry| fs::read(entry.path().join(META_FILE)).ok());
+    let candidates = texts.filter(|text| text.windows(name.len()).any(|part| part == name.as_bytes()));
+    let metas = candidates.filter_map(|text| serde_json::from_slice::<Meta>(&text).ok());
+    metas.filter(|meta| meta.name == name).collect()
+}
+
 /// Every application that has a state folder, oldest first. What is not ours or half made is passed over.
 pub fn all(home: &Home) -> Vec<Meta> {
     let folders = fs::read_dir(home::apps(home)).into_iter().flatten().flatten();

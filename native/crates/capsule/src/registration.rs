@@ -70,7 +70,7 @@ fn taken(name: &str, other: &Aid) -> Fault {
 }
 
 fn running_under(home: &Home, name: &str) -> Option<Aid> {
-    let mut named = meta::all(home).into_iter().filter(|meta| meta.name == name);
+    let mut named = meta::named(home, name).into_iter();
     named.find(|meta| Link::connect(home, &meta.aid).is_ok()).map(|meta| meta.aid)
 }
 

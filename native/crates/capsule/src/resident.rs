@@ -77,7 +77,7 @@ fn record(name: &str) -> String {
 /// [`Code::Usage`] when a template of that name is in memory already.
 pub fn load(home: &Home, load: Load<'_>, init: &[u8], control: &Control) -> Result<Record, Fault> {
     let attempt = format!("load the template \"{}\"", load.name);
-    require_helper(init, &attempt)?;
+    require_helper(init.into(), &attempt)?;
     home::prepare(home)?;
     let files = faults::files(&attempt);
     DirBuilder::new().recursive(true).mode(0o700).create(folder(home)).map_err(&files)?;
@@ -119,7 +119,7 @@ fn start(home: &Home, load: &Load<'_>, init: &[u8], control: &Control) -> Result
     fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     let order = Request::Reside(Residence { files: vec![socket(load.name), record(load.name)] });
     let title = format!("stasis-template {}", load.name);
-    let (mut link, _, _) = helper::start(init, &title, &order, &[listener.as_fd(), run.as_fd()])?;
+    let (mut link, _, _) = helper::start(init.into(), &title, &order, &[listener.as_fd(), run.as_fd()])?;
     for (index, pack) in &load.packs {
         link.tell(&Request::Keep { name: index.to_string() }, &[pack.as_fd()])?;
     }
@@ -178,7 +178,8 @@ fn connect(home: &Home, name: &str) -> Option<Link> {
 #[must_use]
 pub fn list(home: &Home) -> Vec<Record> {
     let entries = fs::read_dir(folder(home)).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned));
+    let names =
+        entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned));
     let mut records: Vec<Record> =
         names.filter_map(|name| find(home, &name)).map(|resident| resident.record).collect();
     records.sort_by(|a, b| a.name.cmp(&b.name));

@@ -1,5 +1,6 @@
 //! Starting an application in a capsule of its own.
 
+use crate::helper::Init;
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::meta::Meta;
@@ -65,7 +66,7 @@ pub struct Started {
 pub fn start(home: &Home, spec: RunSpec, init: &[u8]) -> Result<Started, Fault> {
     let command = spec.argv.first().cloned().unwrap_or_default();
     let attempt = format!("run \"{command}\"");
-    require_helper(init, &attempt)?;
+    require_helper(init.into(), &attempt)?;
     let registration = register(
         home,
         Particulars {
@@ -86,8 +87,8 @@ pub fn start(home: &Home, spec: RunSpec, init: &[u8]) -> Result<Started, Fault> 
 }
 
 /// A library that was built without the helper cannot start one.
-pub fn require_helper(init: &[u8], attempt: &str) -> Result<(), Fault> {
-    if init.is_empty() {
+pub fn require_helper(init: Init<'_>, attempt: &str) -> Result<(), Fault> {
+    if init.is_missing() {
         return Err(Fault::new(Code::Internal, format!("Could not {attempt}"))
             .because("this build of stasis does not contain the capsule's helper"));
     }
@@ -113,7 +114,7 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
             nofile: soft_nofile(),
         }),
     };
-    let (mut link, reply, descriptors) = helper::launch(init, message, &descriptors)?;
+    let (mut link, reply, descriptors) = helper::launch(init.into(), message, &descriptors)?;
     let (Reply::Started { .. }, [pidfd, master @ ..]) = (reply, descriptors.as_slice()) else {
         return Err(LinkError::Confused);
     };

@@ -1,6 +1,6 @@
 //! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
 
-use abi::request::{Attach, Exec, IdKeeping, Interpose, Origin, Owner, Ps, Remove, Run, Signal, Stop, Wait};
+use abi::request::{Attach, Exec, IdKeeping, Interpose, Names, Origin, Owner, Ps, Remove, Run, Signal, Stop, Wait};
 use abi::{Code, Control, Fault};
 use capsule::{Aid, Application, Ending, ExecSpec, Interposition, Output, Recipient, RunSpec, State};
 use serde::Serialize;
@@ -35,6 +35,11 @@ pub struct Executed {
     pid: i32,
     #[serde(flatten)]
     ending: Option<Ending>,
+}
+
+#[derive(Serialize)]
+pub struct Named {
+    names: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -145,6 +150,10 @@ pub fn exec(request: Exec, control: &Control) -> Result<Executed, Fault> {
         ExecSpec { argv: request.argv, env: request.env, cwd: request.cwd, terminal: request.terminal };
     let (pid, ending) = capsule::exec(&request.home, &request.aid.parse()?, spec, control)?;
     Ok(Executed { pid, ending })
+}
+
+pub fn names(request: Names, _: &Control) -> Result<Named, Fault> {
+    Ok(Named { names: capsule::running_names(&request.home) })
 }
 
 pub fn ps(request: Ps, _control: &Control) -> Result<Applications, Fault> {

@@ -1,9 +1,10 @@
 //! Many applications of one snapshot: it is read once, and several are made at a time.
 
-use crate::explain::Result;
+use crate::explain::{Explain, Result};
 use crate::restore::{self, Report, Source};
 use abi::request::{Clone, Restore};
 use abi::{Code, Control, Fault, Phase, Unit};
+use capsule::Init;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -36,11 +37,12 @@ pub fn make(request: Clone, init: &[u8], control: &Control) -> Result<Clones> {
         return Err(Fault::new(Code::Internal, "Could not make clones: they are not of one snapshot"));
     }
     let source = restore::check(first, control)?;
+    let program = Init::in_memory(init).explain(|| "Could not prepare the capsules' helper".to_owned())?;
     let count = request.restores.len();
     control.phase(Phase::Cloning, count as u64, Unit::Applications);
     let work = Work {
         source,
-        init,
+        init: Init::prepared(init, &program),
         control,
         keep_going: request.keep_going,
         queue: Mutex::new(request.restores.into_iter().enumerate().collect()),
@@ -61,7 +63,7 @@ fn workers(count: usize) -> usize {
 
 struct Work<'a> {
     source: Source,
-    init: &'a [u8],
+    init: Init<'a>,
     control: &'a Control,
     keep_going: bool,
     queue: Mutex<VecDeque<(usize, Restore)>>,

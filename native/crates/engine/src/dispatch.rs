@@ -22,13 +22,15 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
     let op = op.as_ref().and_then(Value::as_str).unwrap_or_default();
     match op {
         "snapshot" => answer(request, control, snapshot::take),
-        "restore" => {
-            answer(request, control, |request, control| restore::bring_back(request, programs.init, control))
-        }
+        "restore" => answer(request, control, |request, control| {
+            restore::bring_back(request, programs.init.into(), control)
+        }),
         "clone" => {
             answer(request, control, |request, control| cloning::make(request, programs.init, control))
         }
-        "load" => answer(request, control, |request, control| residence::load(request, programs.init, control)),
+        "load" => {
+            answer(request, control, |request, control| residence::load(request, programs.init, control))
+        }
         "unload" => answer(request, control, residence::unload),
         "loaded" => answer(request, control, residence::list),
         "inspect" => answer(request, control, inspect::describe),
@@ -41,6 +43,7 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         "exec" => answer(request, control, capsules::exec),
         "ids" => answer(request, control, resources::list),
         "ps" => answer(request, control, capsules::ps),
+        "names" => answer(request, control, capsules::names),
         "owner" => answer(request, control, capsules::owner),
         "remove" => answer(request, control, capsules::remove),
         "list" => answer(request, control, store::list),

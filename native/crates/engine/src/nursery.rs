@@ -4,8 +4,8 @@
 use crate::chain::Chain;
 use crate::delivery::Delivery;
 use crate::explain::{Explain, Result};
-use crate::ids::OriginalPid;
 use crate::family;
+use crate::ids::OriginalPid;
 use crate::procfs;
 use crate::program::Program;
 use crate::state::capsule::CapsuleV1;
@@ -189,7 +189,9 @@ impl Nursery {
         match blank.wait().explain(what)? {
             Wait::Event(ptrace::EVENT_STOP, _) => {}
             other => {
-                return Err(Fault::new(Code::RestoreFailed, what()).because(format!("it stopped by {other:?}")));
+                return Err(
+                    Fault::new(Code::RestoreFailed, what()).because(format!("it stopped by {other:?}"))
+                );
             }
         }
         blank.set_signal_mask(ALL_BUT_TRAP).explain(what)?;

@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::nursery::Cradle;
 use crate::state::{capsule, host};
-use ::capsule::ClockOffsets;
+use ::capsule::{ClockOffsets, Init};
 use abi::request::Restore;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -19,7 +19,7 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn prepare(request: &Restore, chain: &Chain, init: &[u8]) -> Result<Self> {
+    pub fn prepare(request: &Restore, chain: &Chain, init: Init<'_>) -> Result<Self> {
         let output = || "Could not find where the application's output goes".to_owned();
         let Some(saved) = &chain.capsule else {
             enter_time_namespace(chain)?;

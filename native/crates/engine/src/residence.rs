@@ -49,7 +49,8 @@ pub fn identity(reader: &SnapshotReader) -> String {
 pub fn load(request: Load, init: &[u8], control: &Control) -> Result<Report> {
     let what = || format!("Could not load the template \"{}\"", request.name);
     let (reader, chain) = crate::restore::read(&request.dir)?;
-    let plan = plan(&chain, crate::restore::find_hole(&chain)?).ok_or(sys::Errno(libc::ENOMEM)).explain(what)?;
+    let plan =
+        plan(&chain, crate::restore::find_hole(&chain)?).ok_or(sys::Errno(libc::ENOMEM)).explain(what)?;
     let bytes = plan.runs.iter().map(|run| run.length).sum();
     if bytes > request.limit_bytes {
         let why = format!("it takes {bytes} bytes, {} are allowed", request.limit_bytes);
@@ -138,9 +139,7 @@ fn is_shareable(mapping: &MappingV1) -> bool {
     let special = |advice: &AdviceV1| {
         matches!(advice, AdviceV1::GrowsDown | AdviceV1::HugeTlb { .. } | AdviceV1::Droppable)
     };
-    matches!(mapping.backing, BackingV1::Anonymous)
-        && !mapping.shared
-        && !mapping.advice.iter().any(special)
+    matches!(mapping.backing, BackingV1::Anonymous) && !mapping.shared && !mapping.advice.iter().any(special)
 }
 
 /// The parts of `pages`, which ascend, that lie in `range`.
@@ -242,7 +241,8 @@ mod tests {
     #[test]
     fn huge_pages_are_made_where_little_is_missing() {
         let part = |address, length| Run { address, length, pack: 0, offset: 0 };
-        let runs = [part(0x1000, HUGE_PAGE), part(2 * HUGE_PAGE, HUGE_PAGE / 2), part(4 * HUGE_PAGE, HUGE_PAGE)];
+        let runs =
+            [part(0x1000, HUGE_PAGE), part(2 * HUGE_PAGE, HUGE_PAGE / 2), part(4 * HUGE_PAGE, HUGE_PAGE)];
         assert_eq!(well_filled(&runs, 0..8 * HUGE_PAGE), [0, 4 * HUGE_PAGE]);
         assert_eq!(well_filled(&runs, 0x1000..8 * HUGE_PAGE), [4 * HUGE_PAGE]);
     }

@@ -21,7 +21,7 @@ use crate::state::{
     translation,
 };
 use crate::stub::Hole;
-use ::capsule::Aid;
+use ::capsule::{Aid, Init};
 use abi::request::{Restore, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotReader;
@@ -60,7 +60,7 @@ pub struct Source {
     notes: Vec<String>,
 }
 
-pub fn bring_back(request: Restore, init: &[u8], control: &Control) -> Result<Report> {
+pub fn bring_back(request: Restore, init: Init<'_>, control: &Control) -> Result<Report> {
     let start = Instant::now();
     let source = check(&request, control)?;
     let rebuilt = instantiate(request, source, init, control)?;
@@ -68,7 +68,7 @@ pub fn bring_back(request: Restore, init: &[u8], control: &Control) -> Result<Re
 }
 
 /// Makes one running application of a snapshot.
-pub fn instantiate(request: Restore, source: Source, init: &[u8], control: &Control) -> Result<Report> {
+pub fn instantiate(request: Restore, source: Source, init: Init<'_>, control: &Control) -> Result<Report> {
     let start = Instant::now();
     let rebuilt = rebuild(request, source, init, control).map_err(|mut fault| {
         if !matches!(fault.code, Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks) {
@@ -138,12 +138,7 @@ fn require_processor(chain: &Chain) -> Result<()> {
     processor::require(&chain.host.processor, &mut threads.map(|thread| thread.xstate.as_slice()))
 }
 
-fn rebuild(
-    mut request: Restore,
-    source: Source,
-    init: &[u8],
-    control: &Control,
-) -> Result<Report> {
+fn rebuild(mut request: Restore, source: Source, init: Init<'_>, control: &Control) -> Result<Report> {
     let Source { reader, chain: image, notes } = source;
     control.phase(Phase::Building, image.processes.len() as u64, Unit::Processes);
     stand_apart()?;
@@ -173,7 +168,7 @@ fn create_processes(
     image: &Arc<Chain>,
     reader: Arc<SnapshotReader>,
     mut notes: Vec<String>,
-    init: &[u8],
+    init: Init<'_>,
 ) -> Result<(Nursery, Rebuild)> {
     let place = Place::prepare(request, image, init)?;
     let first_free = first_free_descriptor(image);

@@ -72,11 +72,9 @@ fn answer(
             keeper.builder = None;
             Reply::Done
         }
-        Request::Launch(_)
-        | Request::Reside(_)
-        | Request::Load
-        | Request::Beget(_)
-        | Request::Unload => return Err(misunderstood()),
+        Request::Launch(_) | Request::Reside(_) | Request::Load | Request::Beget(_) | Request::Unload => {
+            return Err(misunderstood());
+        }
     };
     Ok(Some((reply, Vec::new())))
 }

@@ -72,8 +72,8 @@ impl Region {
     }
 
     fn require(&self, at: u64, length: u64) -> Result<()> {
-        let within = at >= self.start
-            && at.checked_add(length).is_some_and(|end| end <= self.start + self.length);
+        let within =
+            at >= self.start && at.checked_add(length).is_some_and(|end| end <= self.start + self.length);
         if within { Ok(()) } else { Err(Errno::EINVAL) }
     }
 }

@@ -5,7 +5,7 @@ use crate::ids::OriginalPid;
 use crate::state::translation;
 use abi::request::{Home, Origin, Target};
 use abi::wire::IDS;
-use capsule::{Aid, BuildSpec, Building, Capsule, ClockOffsets, Ending, Interposition, IpcList, Own};
+use capsule::{Aid, BuildSpec, Building, Capsule, ClockOffsets, Ending, Init, Interposition, IpcList, Own};
 use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -105,7 +105,7 @@ pub struct New<'a> {
 }
 
 /// Makes an empty capsule like the saved one.
-pub fn build(saved: &CapsuleV1, new: New, home: &Home, init: &[u8]) -> Result<Building> {
+pub fn build(saved: &CapsuleV1, new: New, home: &Home, init: Init<'_>) -> Result<Building> {
     let spec = BuildSpec {
         name: new.name.unwrap_or(&saved.name).to_owned(),
         command: saved.command.clone(),

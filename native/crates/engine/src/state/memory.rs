@@ -407,7 +407,8 @@ fn deliver(
     let mut opened: Vec<OwnedFd> = Vec::new();
     let mut needed: Vec<(Needed, RawFd)> = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for need in saved.mappings.iter().filter_map(need_of).chain(pages.iter().map(|run| Needed::Pack(run.pack)))
+    for need in
+        saved.mappings.iter().filter_map(need_of).chain(pages.iter().map(|run| Needed::Pack(run.pack)))
     {
         if !seen.insert(need.clone()) {
             continue;

@@ -4,9 +4,9 @@ use super::misunderstood;
 use crate::link::{at, at_io};
 use abi::wire::{Birth, Failure, Reply, Step};
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, PipeReader, Read};
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use sys::midwife::{self, Destination};
 use sys::{Errno, lifecycle, signals};
 
@@ -20,7 +20,7 @@ pub fn beget(birth: &Birth, given: &[OwnedFd]) -> Result<(Reply, Vec<OwnedFd>), 
         [like, third] => (like, Some(third)),
         _ => return Err(misunderstood()),
     };
-    let (gate, go) = io::pipe().map_err(at_io(Step::Fork))?;
+    let (gate, mut go) = UnixStream::pair().map_err(at_io(Step::Fork))?;
     let destination = Destination {
         like: like.as_fd(),
         namespaces: birth.namespaces,
@@ -33,6 +33,9 @@ pub fn beget(birth: &Birth, given: &[OwnedFd]) -> Result<(Reply, Vec<OwnedFd>), 
         let step = if errno == Errno::EEXIST { Step::Fork } else { Step::Enter };
         at(step)(errno)
     })?;
+    drop(gate);
+    // Until it says so, it is not ready; when it ends instead, so does the stream.
+    go.read_exact(&mut [0; 1]).map_err(at_io(Step::Enter))?;
     Ok((Reply::Spawned { pid }, vec![pidfd, go.into()]))
 }
 
@@ -41,7 +44,7 @@ fn wait_to_be_taken_over(
     birth: &Birth,
     like: &OwnedFd,
     third: Option<&OwnedFd>,
-    gate: &PipeReader,
+    gate: &UnixStream,
 ) -> Infallible {
     let time = if birth.time { midwife::enter_time_namespace(like.as_fd()) } else { Ok(()) };
     let prepared = time
@@ -49,8 +52,9 @@ fn wait_to_be_taken_over(
         .and_then(|()| lifecycle::keep_beside(third.map(AsFd::as_fd), gate.as_fd()));
     let _ = lifecycle::set_name(NAME);
     if let Ok(gate) = prepared {
+        let mut gate = UnixStream::from(gate);
         // Whoever takes this process over does so while it waits here, and it never returns.
-        let _ = File::from(gate).read(&mut [0; 1]);
+        let _ = gate.write_all(b"!").and_then(|()| gate.read_exact(&mut [0; 1]));
     }
     lifecycle::exit_now(127)
 }
