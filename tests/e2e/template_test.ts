@@ -131,7 +131,7 @@ Deno.test("a signal removes the clones that were made", async () => {
     const listed: { name: string; state: string }[] = JSON.parse(await stage.stasis("ps", "--json"));
     return listed.filter((one) => one.state === "running").map((one) => one.name);
   };
-  await until("two clones run", async () => (await running()).length === 2 || undefined);
+  await until("the clones run", async () => (await running()).length === 3 || undefined);
   child.kill("SIGTERM");
   strictEqual((await child.status).code, 130);
   deepStrictEqual(await running(), []);

@@ -24,6 +24,16 @@ pub fn start_and_parent(pid: i32) -> io::Result<(u64, i32)> {
     start.zip(parent).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Whether the process that started at `start_ticks` under this pid has not ended. One that nobody has reaped yet has.
+pub fn lives(pid: i32, start_ticks: u64) -> bool {
+    let state = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        rest.split_whitespace().next().map(|state| !matches!(state, "Z" | "X"))
+    };
+    start_and_parent(pid).is_ok_and(|(start, _)| start == start_ticks) && state().unwrap_or(false)
+}
+
 /// Every process below the helper `init`, in the order of a walk through the tree: all of the application, since
 /// what loses its parent becomes the helper's child.
 #[must_use]
@@ -69,7 +79,7 @@ mod tests {
         let handle = sys::lifecycle::process_handle(own).unwrap();
         assert_eq!(pid_of(handle.as_fd()).unwrap(), own);
         let (start, parent) = start_and_parent(own).unwrap();
-        assert!(start > 0);
+        assert!(start > 0 && lives(own, start) && !lives(own, start + 1));
         assert_eq!(parent, std::os::unix::process::parent_id() as i32);
         assert!(resident_bytes(own) > 0);
     }

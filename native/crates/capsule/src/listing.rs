@@ -53,7 +53,7 @@ pub fn running_names(home: &Home) -> Vec<String> {
 /// Whether the helper is there. It is not woken up: there may be hundreds.
 fn runs(home: &Home, meta: &Meta) -> bool {
     match meta.init {
-        Some(init) => hosted::start_and_parent(init.pid).is_ok_and(|(start, _)| start == init.start_ticks),
+        Some(init) => hosted::lives(init.pid, init.start_ticks),
         None => Link::connect(home, &meta.aid).is_ok(),
     }
 }

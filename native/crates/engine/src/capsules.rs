@@ -1,6 +1,8 @@
 //! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
 
-use abi::request::{Attach, Exec, IdKeeping, Interpose, Names, Origin, Owner, Ps, Remove, Run, Signal, Stop, Wait};
+use abi::request::{
+    Attach, Exec, IdKeeping, Interpose, Names, Origin, Owner, Ps, Remove, Run, Signal, Stop, Wait,
+};
 use abi::{Code, Control, Fault};
 use capsule::{Aid, Application, Ending, ExecSpec, Interposition, Output, Recipient, RunSpec, State};
 use serde::Serialize;

@@ -23,7 +23,7 @@ fn build(place: &Place) -> Building {
         origin: None,
         terminal: false,
     };
-    capsule::build(&place.home, spec, &helper()).unwrap()
+    capsule::build(&place.home, spec, helper().as_slice().into()).unwrap()
 }
 
 /// A program that needs no argument and goes on for ever.

@@ -44,7 +44,7 @@ impl Region {
             let got = unsafe { libc::pread(file.as_raw_fd(), target, rest, from) };
             match Errno::check(got as i64) {
                 Ok(0) => return Err(Errno(libc::ENODATA)),
-                Ok(got) => done += got as u64,
+                Ok(got) => done += got,
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno),
             }
