@@ -58,6 +58,10 @@ pub struct Launch {
     /// Translate System V ids, instead of making an IPC namespace.
     #[serde(default)]
     pub translation: Option<Translation>,
+    /// Make a network namespace, whose loopback interface is up. The helper answers with [`Reply::NetworkMade`] before it
+    /// goes on, and waits for [`Request::Connected`].
+    #[serde(default)]
+    pub own_network: bool,
 }
 
 /// How System V ids are translated.
@@ -193,6 +197,15 @@ pub enum Request {
     Commit,
     /// Answered by [`Reply::Descriptor`]: the list, open for reading.
     OpenIpc(IpcList),
+    /// Whatever is to lead out of the new network namespace is there. Answered as [`Request::Launch`] is.
+    Connected,
+    /// Makes a socket in the application's network namespace (socket(2)), close-on-exec. Answered by
+    /// [`Reply::Descriptor`].
+    Socket {
+        domain: i32,
+        kind: i32,
+        protocol: i32,
+    },
 }
 
 /// From the helper to the engine.
@@ -218,6 +231,8 @@ pub enum Reply {
     },
     /// Descriptors: the one that was asked for.
     Descriptor,
+    /// Descriptors: the new network namespace.
+    NetworkMade,
 }
 
 /// Descriptors: pidfd of the helper, pidfd of the root process when `running`.
@@ -268,4 +283,7 @@ pub enum Step {
     NoSuchProcess,
     Translation,
     Filter,
+    NetworkNamespace,
+    Loopback,
+    Socket,
 }

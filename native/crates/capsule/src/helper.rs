@@ -3,6 +3,8 @@
 use crate::hosted;
 use crate::link::{Link, LinkError};
 use crate::meta::HelperProcess;
+use crate::network::Connections;
+use abi::network::OwnNetwork;
 use abi::wire::{Launch, Reply, Request, Status, User};
 use std::fs;
 use std::io;
@@ -15,12 +17,22 @@ use sys::{folder, lifecycle};
 /// Bit of CAP_SYS_ADMIN (capabilities(7)).
 const CAP_SYS_ADMIN: u64 = 21;
 
-/// Starts a helper and hands it its first message. Returns the connection and the helper's answer.
+/// A helper that has been launched: the connection, its answer, and what leads out of a network namespace of its own.
+pub struct Begun {
+    pub link: Link,
+    pub reply: Reply,
+    pub descriptors: Vec<OwnedFd>,
+    pub connections: Option<Connections>,
+}
+
+/// Starts a helper and hands it its first message. `own` is what the network namespace gets that the message asks for:
+/// it is put in when the namespace is there and no process of the application is.
 pub fn launch(
     program: &[u8],
     launch: Launch,
     descriptors: &[BorrowedFd<'_>],
-) -> Result<(Link, Reply, Vec<OwnedFd>), LinkError> {
+    own: Option<&OwnNetwork>,
+) -> Result<Begun, LinkError> {
     let memory = folder::executable_in_memory(c"stasis-init", program)?;
     let (ours, theirs) = UnixStream::pair()?;
     // The path names the child's own copy of the descriptor, which is closed by the execution itself.
@@ -35,7 +47,13 @@ pub fn launch(
     let answer = link.ask(&Request::Launch(launch), descriptors);
     // The process started here only forks the one that stays.
     first.wait()?;
-    answer.map(|(reply, descriptors)| (link, reply, descriptors))
+    let (mut reply, mut descriptors) = answer?;
+    let mut connections = None;
+    if let (Reply::NetworkMade, [namespace], Some(own)) = (&reply, descriptors.as_slice(), own) {
+        connections = Some(Connections::make(namespace.as_fd(), own).map_err(LinkError::Unconnected)?);
+        (reply, descriptors) = link.ask(&Request::Connected, &[])?;
+    }
+    Ok(Begun { link, reply, descriptors, connections })
 }
 
 /// The user namespace that a capsule of this caller needs: none when it may make the other namespaces anyway.

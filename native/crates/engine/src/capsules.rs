@@ -1,5 +1,6 @@
 //! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
 
+use abi::network::Network;
 use abi::request::{Attach, Exec, IdKeeping, Interpose, Origin, Owner, Ps, Remove, Run, Signal, Stop, Wait};
 use abi::{Code, Control, Fault};
 use capsule::{Aid, Application, Ending, ExecSpec, Interposition, Output, Recipient, RunSpec, State};
@@ -56,6 +57,8 @@ struct Row {
     /// Of a clone: the template that it comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<Origin>,
+    /// Which network it is on.
+    network: Network,
     #[serde(flatten)]
     ending: Option<Ending>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,6 +112,7 @@ pub fn run(request: Run, init: &[u8]) -> Result<Started, Fault> {
         hostname: request.hostname,
         output,
         interposition,
+        network: request.network.as_ref().and_then(Network::own).cloned(),
         attached: !request.detach,
     };
     let started = capsule::start(&request.home, spec, init)?;
@@ -189,6 +193,7 @@ impl From<Application> for Row {
             started: application.started,
             command: application.command,
             origin: application.origin,
+            network: application.network,
             ending: application.ending,
             rss_bytes: application.rss_bytes,
         }

@@ -23,6 +23,7 @@ mod rebuild;
 mod resources;
 mod restore;
 mod snapshot;
+mod sockets;
 mod state;
 mod store;
 mod stub;
