@@ -85,13 +85,14 @@ async function makeClone(session: Session, template: Template, plan: Plan, made:
 }
 
 function bringUp(session: Session, template: Template, plan: Plan): Promise<Restored> {
-  const { name, hostname, files, tcp } = plan;
+  const { name, hostname, files, tcp, network } = plan;
   return session.perform("restore", {
     dir: template.image,
     name,
     hostname,
     files,
     ...(tcp !== undefined && { tcp }),
+    ...(network !== undefined && { network }),
     origin: { template: template.name, generation: template.generation },
     checked: true,
     detach: true,
