@@ -135,7 +135,7 @@ pub fn apply(mut sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuil
 /// Sets going what peers elsewhere can notice, as the last thing before the processes run.
 pub fn go_live(sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuild) -> Result<()> {
     let image = Rc::clone(&rebuild.image);
-    revival::let_in(&image, &rebuild.sockets);
+    revival::let_in(&image);
     if rebuild.close_connections {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! Datagrams that wait in a UDP socket. They are looked at one after the other (`SO_PEEK_OFF`, socket(7)), and put back by
 //! packets with their senders' addresses, made by hand (raw(7), `IP_HDRINCL`).
 
-use super::options::{SO_BINDTODEVICE, SO_PEEK_OFF, SO_RCVBUFFORCE, SOL_IP, SOL_IPV6, SOL_SOCKET};
+use super::options::{Buffer, SO_BINDTODEVICE, SO_PEEK_OFF, SOL_IP, SOL_IPV6, SOL_SOCKET};
 use super::{Found, address, wire};
 use crate::explain::{Explain, Result};
 use crate::sockets::Sockets;
@@ -105,13 +105,13 @@ pub fn apply(
     if !device.is_empty() {
         set_option(socket, SOL_SOCKET, SO_BINDTODEVICE, b"\0").explain(what)?;
     }
-    set_number(socket, SOL_SOCKET, SO_RCVBUFFORCE, room.max(1 << 20) * 2).explain(what)?;
+    Buffer::Receive.set(socket, room.max(1 << 20) * 2).explain(what)?;
     let local = network::local_address(socket).explain(what)?;
     let mut lost = 0;
     for datagram in datagrams {
         lost += usize::from(!inject(socket, protocol, datagram, &local, sockets).explain(what)?);
     }
-    set_number(socket, SOL_SOCKET, SO_RCVBUFFORCE, room / 2).explain(what)?;
+    Buffer::Receive.set(socket, room / 2).explain(what)?;
     if !device.is_empty() {
         set_option(socket, SOL_SOCKET, SO_BINDTODEVICE, &device).explain(what)?;
     }

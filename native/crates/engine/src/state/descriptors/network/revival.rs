@@ -6,7 +6,7 @@ use super::connection::{
     TCP_REPAIR_WINDOW, TCP_TIMESTAMP,
 };
 use super::lock::Lock;
-use super::options::{SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOL_SOCKET, SOL_TCP};
+use super::options::{Buffer, SOL_SOCKET, SOL_TCP};
 use super::{SocketV1, address, complete, make, wire};
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
@@ -110,8 +110,8 @@ fn negotiated(own: &ConnectionV1) -> Vec<u8> {
 
 /// Fills the queues with what was received, and with what was sent but not acknowledged.
 fn fill(socket: BorrowedFd, own: &ConnectionV1) -> sys::Result<()> {
-    make_room(socket, SO_RCVBUFFORCE, own.received.bytes.len())?;
-    make_room(socket, SO_SNDBUFFORCE, own.written.bytes.len())?;
+    make_room(socket, Buffer::Receive, own.received.bytes.len())?;
+    make_room(socket, Buffer::Send, own.written.bytes.len())?;
     put(socket, RECEIVE_QUEUE, &own.received.bytes)?;
     put(socket, SEND_QUEUE, own.sent())?;
     let [wl1, snd_wnd, max_window, rcv_wnd, rcv_wup] = own.window;
@@ -123,10 +123,10 @@ fn fill(socket: BorrowedFd, own: &ConnectionV1) -> sys::Result<()> {
     set_option(socket, SOL_TCP, TCP_REPAIR_WINDOW, &window)
 }
 
-fn make_room(socket: BorrowedFd, name: i32, bytes: usize) -> sys::Result<()> {
+fn make_room(socket: BorrowedFd, buffer: Buffer, bytes: usize) -> sys::Result<()> {
     // Small writes take several times their size.
     let room = i32::try_from(bytes * 2 + OVERHEAD).unwrap_or(i32::MAX);
-    set_number(socket, SOL_SOCKET, name, room)
+    buffer.set(socket, room)
 }
 
 fn put(socket: BorrowedFd, queue: i32, bytes: &[u8]) -> sys::Result<()> {
@@ -154,10 +154,11 @@ impl ConnectionV1 {
 }
 
 /// Packets of peers reach this host again: for connections that are back, or for those that are not, to be told so.
-pub fn let_in(image: &Chain, sockets: &Sockets) {
-    if let Some(name) = &image.connections.lock {
+/// A lock in a namespace of the application's own has gone with that.
+pub fn let_in(image: &Chain) {
+    if let (Some(name), None) = (&image.connections.lock, &image.network) {
         // A host without nftables has no such lock.
-        drop(Lock::assume(name.clone(), sockets));
+        drop(Lock::assume(name.clone(), &Sockets::default()));
     }
 }
 
@@ -236,7 +237,7 @@ pub fn apply_closed(
     let peer = SocketAddr::new(local.ip(), 9);
     let own = ConnectionV1::over(local, peer, FIRST, unread);
     connect(socket, &own).explain(what)?;
-    make_room(socket, SO_RCVBUFFORCE, unread.len()).explain(what)?;
+    make_room(socket, Buffer::Receive, unread.len()).explain(what)?;
     put(socket, RECEIVE_QUEUE, unread).explain(what)?;
     const OFF_SILENTLY: i32 = -1;
     set_number(socket, SOL_TCP, TCP_REPAIR, OFF_SILENTLY).explain(what)?;
