@@ -41,6 +41,21 @@ export interface Origin {
   generation: number;
 }
 
+/** Which network an application is on: the host's, or a namespace of its own, with what leads out of it. */
+export type Network = "host" | { own: { links?: NetworkLink[] } };
+
+/** An interface that leads out of a network namespace. */
+export interface NetworkLink {
+  /** The bridge of the host that its other end belongs to. */
+  bridge: string;
+  /** What it is called in the namespace. */
+  interface: string;
+  mac: string;
+  /** In CIDR notation. */
+  addresses?: string[];
+  gateway?: string;
+}
+
 export interface Application extends Ending {
   aid: string;
   name: string;
@@ -53,6 +68,7 @@ export interface Application extends Ending {
   command: string[];
   /** Of a clone. */
   origin?: Origin;
+  network: Network;
   rss_bytes?: number;
 }
 
@@ -101,6 +117,8 @@ export interface Inspection {
   hostname?: string;
   /** Whether it has a `/dev/shm` of its own. */
   own_shared_memory: boolean;
+  /** Whether it has a network namespace of its own. */
+  own_network: boolean;
   /** Of anonymous memory and memory files that processes share. */
   shared_bytes: number;
   /** What its UNIX sockets are bound to; abstract names begin with `@`. */
@@ -164,6 +182,7 @@ export interface RunRequest {
   hostname?: string;
   ids?: IdKeeping;
   interpose?: Interpose;
+  network?: Network;
 }
 
 export interface Started {
@@ -210,6 +229,8 @@ export interface RestoreRequest {
   origin?: Origin;
   /** The checksums of page data were compared already, by `verify`. */
   checked?: boolean;
+  /** As it was in the snapshot, where nothing is said. */
+  network?: Network;
   /** The name of a template in memory, whose helper makes the processes; not there, all comes from the image. */
   resident?: string;
 }

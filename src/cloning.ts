@@ -129,7 +129,7 @@ class Cloning {
 
   #request(plan: Plan): RestoreRequest & { home: Home } {
     const { template, resident, session } = this;
-    const { name, hostname, files, tcp } = plan;
+    const { name, hostname, files, tcp, network } = plan;
     return {
       home: session.home,
       dir: template.image,
@@ -137,6 +137,7 @@ class Cloning {
       hostname,
       files,
       ...(tcp !== undefined && { tcp }),
+      ...(network !== undefined && { network }),
       origin: { template: template.name, generation: template.generation },
       checked: true,
       detach: true,

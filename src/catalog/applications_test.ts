@@ -4,7 +4,7 @@ import type { Application } from "../../ffi/messages.ts";
 import { resolveApplication } from "./applications.ts";
 
 function application(aid: string, name: string, state: Application["state"], started: string): Application {
-  return { aid, name, state, started, command: [name] };
+  return { aid, name, state, started, command: [name], network: "host" };
 }
 
 const APPLICATIONS = [

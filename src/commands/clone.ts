@@ -4,6 +4,7 @@ import { parseAssignments } from "../assignments.ts";
 import { checkName } from "../catalog/names.ts";
 import { findTemplate, type Template } from "../catalog/templates.ts";
 import { type Clone, makeClones, type Reports, verifyTemplate } from "../cloning.ts";
+import { networkOf, networkOption } from "../network.ts";
 import { soundRules } from "../rules/load.ts";
 import { planClones } from "../rules/plan.ts";
 import { NO_RULES, type Rules } from "../rules/rules.ts";
@@ -21,6 +22,7 @@ export function clone(open: Open): CommandUnknownOpts {
     .option("--count <N>", "make N of them", parseCount, 1)
     .option("--name <P>", "call them P-1, P-2, ... or, when it is one, P (default: the template's name)")
     .option("--set <K=V>", "set a variable of the rules; may be given more than once", collect)
+    .addOption(networkOption("as it was"))
     .option("--keep-going", "keep the other clones when one cannot be made")
     .action(async (name, options, command) => {
       const session = open(outputOptions(command));
@@ -33,6 +35,7 @@ export function clone(open: Open): CommandUnknownOpts {
         ...(options.name !== undefined && { name: checkName(options.name) }),
         set: parseAssignments(options.set ?? [], "--set"),
         taken: await session.namesInUse(),
+        ...networkOf(options.network),
       });
       const made: Clone[] = [];
       const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };

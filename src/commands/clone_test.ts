@@ -8,6 +8,7 @@ const INSPECTED: Inspection = {
   label: { id: "0123456789ab", name: "web", origin: { template: "old", generation: 2 } },
   host: {},
   own_shared_memory: true,
+  own_network: false,
   shared_bytes: 0,
   unix_names: [],
   processes: [],
@@ -96,6 +97,16 @@ Deno.test("clones are told one by one, each with a name, a host name and an orig
     terminal: false,
   });
   strictEqual(engine.asked.filter(({ op }) => op === "verify").length, 1);
+});
+
+Deno.test("clones are asked for on the network that is named, else on none in particular", async () => {
+  using nursery = await Nursery.open();
+  await nursery.stasis("clone", "t");
+  await nursery.stasis("clone", "t", "--network", "none");
+  await nursery.stasis("clone", "t", "--network", "host");
+  const networks = nursery.restored.map((request) => request.network);
+  deepStrictEqual(networks, [undefined, { own: {} }, "host"]);
+  strictEqual((await nursery.stasis("clone", "t", "--network", "other")).exit, 2);
 });
 
 Deno.test("when a clone cannot be made, all of them are removed again", async () => {

@@ -4,6 +4,7 @@ import { parseAssignments } from "../assignments.ts";
 import { stayWith } from "../attachment.ts";
 import { checkName, freeName } from "../catalog/names.ts";
 import { originOf } from "../catalog/origin.ts";
+import { networkOf, networkOption } from "../network.ts";
 import type { Open, Session } from "../session.ts";
 import { formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
@@ -20,6 +21,7 @@ export function restore(open: Open): CommandUnknownOpts {
       new Option("--tcp <WHAT>", "go on with TCP connections, or restore them closed (default: keep)")
         .choices(["keep", "close"] as const),
     )
+    .addOption(networkOption("as it was"))
     .action(async (given, options, command) => {
       const session = open(outputOptions(command));
       const dir = await session.snapshotFolder(given);
@@ -34,6 +36,7 @@ export function restore(open: Open): CommandUnknownOpts {
         terminal: session.caller.terminal && !detach,
         files,
         ...(options.tcp !== undefined && { tcp: options.tcp }),
+        ...networkOf(options.network),
         ...(name !== undefined && { name }),
         ...(origin !== undefined && { origin }),
       });

@@ -4,6 +4,7 @@ import type { RunRequest, Started } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { stayWith } from "../attachment.ts";
 import { checkName, freeName, nameFor } from "../catalog/names.ts";
+import { networkOf, networkOption } from "../network.ts";
 import type { Open, Session } from "../session.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 
@@ -30,6 +31,7 @@ export function run(open: Open): CommandUnknownOpts {
         ["auto", "library", "kernel", "off"] as const,
       ).default("auto" as const),
     )
+    .addOption(networkOption("host"))
     .passThroughOptions()
     .action(async (argv, options, command) => {
       const session = open(outputOptions(command));
@@ -43,6 +45,7 @@ export function run(open: Open): CommandUnknownOpts {
         terminal: session.caller.terminal && !detach,
         ids: options.ids,
         interpose: options.interpose,
+        ...networkOf(options.network),
         ...(options.hostname !== undefined && { hostname: options.hostname }),
       };
       const started = await start(session, request, options.name);

@@ -5,7 +5,22 @@ import { stasis, WEB } from "./workbench.ts";
 const STARTED = { aid: "bb0000000000", name: "sleep", pid: 7 };
 
 Deno.test("run -d passes the whole request on and prints the AID", async () => {
-  const args = ["run", "-d", "--hostname", "h", "-e", "A=1", "-e", "B=x=y", "--", "/bin/sleep", "-d", "9"];
+  const args = [
+    "run",
+    "-d",
+    "--hostname",
+    "h",
+    "-e",
+    "A=1",
+    "-e",
+    "B=x=y",
+    "--network",
+    "none",
+    "--",
+    "/bin/sleep",
+    "-d",
+    "9",
+  ];
   const { engine, stdout, stderr } = await stasis(args, { run: STARTED });
   deepStrictEqual(engine.request("run"), {
     name: "sleep",
@@ -17,6 +32,7 @@ Deno.test("run -d passes the whole request on and prints the AID", async () => {
     hostname: "h",
     ids: "auto",
     interpose: "auto",
+    network: { own: {} },
   });
   strictEqual(stdout, "bb0000000000\n");
   match(stderr, /Running "sleep" with pid 7/);

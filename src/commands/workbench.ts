@@ -17,6 +17,7 @@ export type Answers = Partial<Record<Operation, unknown>>;
 type Asked = { op: Operation; request: unknown };
 
 export const WEB: Application = {
+  network: "host",
   aid: "aa0000000000",
   name: "web",
   state: "running",

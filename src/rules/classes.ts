@@ -1,6 +1,9 @@
 import type { Descriptor, IdRow, ImageProcess, Inspection, MappedFile } from "../../ffi/messages.ts";
 import type { Rules } from "./rules.ts";
 
+/** What a user can do about what only one clone at a time can have. */
+const NONE = "--network none gives each a namespace of its own";
+
 export type Treatment = "share" | "copy-on-write" | "virtualise" | "multiplex" | "customise";
 
 /** One thing that an application has, and what a clone gets of it. */
@@ -24,8 +27,8 @@ export function classify(inspection: Inspection, ids: readonly IdRow[], rules: R
     ...inspection.processes.map(memoryOf),
     ...sharedMemory(inspection),
     ...inspection.processes.flatMap((process) => openFiles(process, inspection, rules)),
-    ...inspection.processes.flatMap((process) => kernelObjects(process, rules)),
-    ...inspection.unix_names.map(unixName),
+    ...inspection.processes.flatMap((process) => kernelObjects(process, inspection, rules)),
+    ...inspection.unix_names.map((name) => unixName(name, inspection)),
     ...ids.map(idOf),
     hostname(inspection, rules),
   ];
@@ -123,16 +126,16 @@ function pathOf({ detail }: Descriptor): string {
   return detail.replace(/ \(deleted\)$/, "");
 }
 
-function kernelObjects(process: ImageProcess, rules: Rules): Resource[] {
+function kernelObjects(process: ImageProcess, inspection: Inspection, rules: Rules): Resource[] {
   return process.descriptors.filter((one) => !isFile(one)).map((descriptor) => {
     const name = `descriptor ${descriptor.fd} of process ${process.pid}`;
-    const [treatment, why] = treatmentOf(descriptor.kind, rules);
+    const [treatment, why] = treatmentOf(descriptor.kind, inspection, rules);
     return own(descriptor.kind.replaceAll("_", " "), name, treatment, why);
   });
 }
 
 /** What is open and no file. Ports and terminals stand among the ids as well, under their names. */
-function treatmentOf(kind: string, rules: Rules): [Treatment, string] {
+function treatmentOf(kind: string, inspection: Inspection, rules: Rules): [Treatment, string] {
   switch (kind) {
     case "log":
       return ["customise", "each clone has a log of its own"];
@@ -141,6 +144,9 @@ function treatmentOf(kind: string, rules: Rules): [Treatment, string] {
     case "terminal":
       return ["virtualise", "each clone has an instance of devpts of its own, and keeps the number"];
     case "network":
+      if (inspection.own_network) {
+        return ["virtualise", "each clone has a network namespace of its own, and keeps port and connection"];
+      }
       return ["multiplex", `a port or connection can belong to one clone only; ${connections(rules)}`];
     default:
       return ["copy-on-write", "each clone has its own, made anew with what it held"];
@@ -153,20 +159,32 @@ function connections({ tcp }: Rules): string {
     : 'tcp = "close" restores connections closed';
 }
 
-function unixName(name: string): Resource {
-  const why = name.startsWith("@")
-    ? "the name is one of the host's network namespace: only one clone at a time can have it"
+function unixName(name: string, inspection: Inspection): Resource {
+  const isAbstract = name.startsWith("@");
+  if (isAbstract && inspection.own_network) {
+    const why = "each clone has a network namespace of its own, and keeps the name";
+    return own("unix socket", name, "virtualise", why);
+  }
+  const why = isAbstract
+    ? `the name is one of the host's network namespace: only one clone at a time can have it; ${NONE}`
     : "a socket keeps its path: only one clone at a time can be bound to it";
   return own("unix socket", name, "multiplex", why);
 }
 
 function idOf(row: IdRow): Resource {
-  if (row.type === "port") {
-    const why = "clones are in the host's network namespace: only one at a time can have the port";
-    return own("port", `${row.key ?? ""} ${row.virtual}`.trim(), "multiplex", why);
-  }
+  if (row.type === "port") return portOf(row);
   const name = row.key === undefined ? String(row.virtual) : `${row.virtual} (key ${row.key})`;
   return own(row.type, name, "virtualise", reasonFor(row));
+}
+
+function portOf({ key, virtual, backend }: IdRow): Resource {
+  const name = `${key ?? ""} ${virtual}`.trim();
+  if (backend === "namespace") {
+    const why = "each clone has a network namespace of its own, and keeps the port";
+    return own("port", name, "virtualise", why);
+  }
+  const why = `clones are in the host's network namespace: only one at a time can have the port; ${NONE}`;
+  return own("port", name, "multiplex", why);
 }
 
 function reasonFor({ backend, type }: IdRow): string {

@@ -9,6 +9,7 @@ const INSPECTION: Inspection = {
   host: {},
   hostname: "one",
   own_shared_memory: true,
+  own_network: false,
   shared_bytes: 8192,
   unix_names: ["/run/x.sock"],
   processes: [{
@@ -73,6 +74,18 @@ Deno.test("what nobody writes is shared, and everything else has a treatment", (
     "port tcp 0.0.0.0 80": "multiplex",
     "hostname one": "customise",
   });
+});
+
+Deno.test("where an application has a network of its own, so has every clone", () => {
+  const ports: IdRow[] = [{ type: "port", virtual: 80, key: "tcp ::", state: "live", backend: "namespace" }];
+  const at: Inspection = { ...INSPECTION, own_network: true, unix_names: ["@name", "/run/x.sock"] };
+  const found = classify(at, ports, NO_RULES).filter((one) => /network|port|unix/.test(one.kind));
+  deepStrictEqual(found.map((one) => [one.name, one.treatment]), [
+    ["descriptor 6 of process 2", "virtualise"],
+    ["@name", "virtualise"],
+    ["/run/x.sock", "multiplex"],
+    ["tcp :: 80", "virtualise"],
+  ]);
 });
 
 Deno.test("rules decide over what is known", () => {

@@ -1,5 +1,5 @@
 import { StasisError } from "../../ffi/error.ts";
-import type { Inspection, Tcp } from "../../ffi/messages.ts";
+import type { Inspection, Network, Tcp } from "../../ffi/messages.ts";
 import { checkName, freeName } from "../catalog/names.ts";
 import { filesOf, isWithin } from "./classes.ts";
 import type { Mistake, Rules } from "./rules.ts";
@@ -12,6 +12,8 @@ export interface Plan {
   hostname: string;
   files: Record<string, string>;
   tcp?: Tcp;
+  /** As it was in the snapshot, where nothing is said. */
+  network?: Network;
   signal?: number;
   before: string[][];
   after: string[][];
@@ -27,6 +29,8 @@ export interface Wishes {
   set: Readonly<Record<string, string>>;
   /** Names of applications that run. */
   taken: ReadonlySet<string>;
+  /** `--network`. */
+  network?: Network;
 }
 
 /** Linux takes no longer one. */
@@ -45,7 +49,8 @@ export function planClones(rules: Rules, wishes: Wishes): Plan[] {
       name,
       uuid,
     }));
-    return planClone(rules, number, name, values);
+    const plan = planClone(rules, number, name, values);
+    return wishes.network === undefined ? plan : { ...plan, network: wishes.network };
   });
 }
 

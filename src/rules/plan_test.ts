@@ -74,6 +74,7 @@ Deno.test("a path that no process has, or that a socket keeps, is a mistake", ()
     label: null,
     host: {},
     own_shared_memory: true,
+    own_network: false,
     shared_bytes: 0,
     unix_names: ["/run/x.sock"],
     processes: [process],

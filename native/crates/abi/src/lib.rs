@@ -7,6 +7,7 @@ mod control;
 mod fault;
 pub mod frame;
 pub mod interposition;
+pub mod network;
 pub mod request;
 pub mod residence;
 pub mod wire;

@@ -2,6 +2,7 @@
 //!
 //! Unknown fields are refused: a request that the engine only half understands is a mistake, not a wish.
 
+use crate::network::Network;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -100,6 +101,9 @@ requests! {
         ids: IdKeeping,
         #[serde(default)]
         interpose: Interpose,
+        /// The host's, where nothing is said.
+        #[serde(default)]
+        network: Option<Network>,
     }
     /// Relay the caller's standard streams to an application's terminal until it ends.
     Attach {
@@ -167,6 +171,9 @@ requests! {
         /// image, all comes from the image.
         #[serde(default)]
         resident: Option<String>,
+        /// As it was in the snapshot, where nothing is said.
+        #[serde(default)]
+        network: Option<Network>,
     }
     /// Bring one snapshot back many times, several at once.
     Clone {

@@ -58,6 +58,10 @@ pub struct Launch {
     /// Translate System V ids, instead of making an IPC namespace.
     #[serde(default)]
     pub translation: Option<Translation>,
+    /// Make a network namespace, whose loopback interface is up. The helper answers with [`Reply::NetworkMade`] before it
+    /// goes on, and waits for [`Request::Connected`].
+    #[serde(default)]
+    pub own_network: bool,
 }
 
 /// How System V ids are translated.
@@ -193,6 +197,15 @@ pub enum Request {
     Commit,
     /// Answered by [`Reply::Descriptor`]: the list, open for reading.
     OpenIpc(IpcList),
+    /// Whatever is to lead out of the new network namespace is there. Answered as [`Request::Launch`] is.
+    Connected,
+    /// Makes a socket in the application's network namespace (socket(2)), close-on-exec. Answered by
+    /// [`Reply::Descriptor`].
+    Socket {
+        domain: i32,
+        kind: i32,
+        protocol: i32,
+    },
     /// The first message to a helper that is to hold the memory of a template. Descriptors: the bound socket to listen
     /// on, its folder. Then a [`Request::Keep`] for each pack, named by its index, one [`Request::Load`], and
     /// [`Request::Commit`]; until that the helper ends with its maker.
@@ -249,6 +262,8 @@ pub enum Reply {
     },
     /// Descriptors: the one that was asked for.
     Descriptor,
+    /// Descriptors: the new network namespace.
+    NetworkMade,
 }
 
 /// Descriptors: pidfd of the helper, pidfd of the root process when `running`.
@@ -303,4 +318,7 @@ pub enum Step {
     Load,
     /// Entering a capsule to make a process there.
     Enter,
+    NetworkNamespace,
+    Loopback,
+    Socket,
 }

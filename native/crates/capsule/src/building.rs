@@ -1,12 +1,14 @@
 //! A capsule in which a restore builds its application.
 
 use crate::capsule::take;
-use crate::helper::Init;
+use crate::helper::{Begun, Init};
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
+use crate::network::Connections;
 use crate::registration::{Particulars, Registration, register};
 use crate::start::{open_log, require_helper};
 use crate::{Aid, faults, helper, hosted, launched};
+use abi::network::OwnNetwork;
 use abi::request::{Home, Origin};
 use abi::wire::{ClockOffsets, Ending, Launch, Reply, Request};
 use abi::{Code, Fault};
@@ -32,13 +34,16 @@ pub struct BuildSpec {
     pub own_shared_memory: bool,
     /// The template that it comes from, for a clone.
     pub origin: Option<Origin>,
+    /// What its own network namespace has, if it gets one.
+    pub network: Option<OwnNetwork>,
 }
 
 /// A capsule without an application yet. Everything in it, its folder and its socket vanish when this is dropped
 /// before [`commit`](Self::commit), or when its maker dies.
 pub struct Building {
-    // Dropped in this order: first the processes, then the folder.
+    // Dropped in this order: first the processes, then what leads out of their network, then the folder.
     scaffold: Scaffold,
+    connections: Option<Connections>,
     registration: Registration,
     init: i32,
     attempt: String,
@@ -102,6 +107,7 @@ pub fn build(home: &Home, spec: BuildSpec, init: Init<'_>) -> Result<Building, F
             terminal: spec.terminal,
             translation: translation(home, spec.interposition)?,
             origin: spec.origin,
+            network: spec.network,
         },
     )?;
     let message = Launch {
@@ -112,6 +118,7 @@ pub fn build(home: &Home, spec: BuildSpec, init: Init<'_>) -> Result<Building, F
         own_shared_memory: spec.own_shared_memory,
         program: None,
         translation: registration.meta.translation.clone(),
+        own_network: registration.meta.network.is_some(),
     };
     begin(registration, message, init, &attempt).map_err(faults::about(&attempt))
 }
@@ -122,11 +129,15 @@ fn begin(
     init: Init<'_>,
     attempt: &str,
 ) -> Result<Building, LinkError> {
-    let (mut link, reply, _) = helper::launch(init, message, &registration.descriptors())?;
-    let Reply::Done = reply else { return Err(LinkError::Confused) };
+    let own = registration.meta.network.as_ref();
+    let begun = helper::launch(init, message, &registration.descriptors(), own)?;
+    let Begun { mut link, reply: Reply::Done, connections, .. } = begun else {
+        return Err(LinkError::Confused);
+    };
     let report = helper::report(&mut link)?;
     Ok(Building {
         scaffold: Scaffold { link: Some(link), init_handle: report.init_handle, committed: false },
+        connections,
         registration,
         init: report.init,
         attempt: attempt.to_owned(),
@@ -222,6 +233,7 @@ impl Building {
         self.tell(&Request::Commit, &[])?;
         self.scaffold.committed = true;
         // From here the application lives, and nothing may fail any more.
+        self.connections.map(Connections::keep);
         let meta = self.registration.keep();
         if let (true, Some(link)) = (attached, self.scaffold.link.take()) {
             launched::remember(meta.aid.clone(), link, master);

@@ -5,6 +5,7 @@ use crate::interposition::Interposition;
 use crate::link::{Link, LinkError, Wait};
 use crate::meta::{self, Meta};
 use crate::{Aid, faults, hosted};
+use abi::network::OwnNetwork;
 use abi::request::Home;
 use abi::wire::{Ending, IpcList, Own, Recipient, Reply, Request};
 use abi::{Code, Control, Fault};
@@ -69,6 +70,12 @@ impl Capsule {
     #[must_use]
     pub fn interposition(&self) -> Option<Interposition> {
         self.meta.translation.as_ref().map(Interposition::from)
+    }
+
+    /// What its own network namespace has; none where it is in that of the command which started it.
+    #[must_use]
+    pub fn network(&self) -> Option<&OwnNetwork> {
+        self.meta.network.as_ref()
     }
 
     /// Keeps the application from making and removing ids for as long as this capsule is connected, or until

@@ -21,8 +21,15 @@ pub fn about(attempt: &str) -> impl Fn(LinkError) -> Fault + use<> {
         LinkError::Ended => {
             Fault::new(Code::NoTarget, format!("Could not {attempt}")).because("it is not running")
         }
+        LinkError::Unconnected(inner) => unconnected(&attempt, inner),
         error => Fault::new(Code::Other, format!("Could not {attempt}")).because(error),
     }
+}
+
+/// What was to lead out of its network namespace could not be made.
+fn unconnected(attempt: &str, inner: Fault) -> Fault {
+    let outer = Fault::new(inner.code, format!("Could not {attempt}")).because(inner.message);
+    Fault { hint: inner.hint, ..inner.causes.into_iter().fold(outer, Fault::because) }
 }
 
 /// A step of the helper that failed.
@@ -42,6 +49,9 @@ fn failed(attempt: &str, failure: &Failure) -> Fault {
         Step::SharedMemory => other("/dev/shm could not be given to it"),
         Step::ClockOffsets => lacking("the clocks of a time namespace cannot be set")
             .hint("A kernel with time namespaces is needed (Linux 5.6, CONFIG_TIME_NS)"),
+        Step::NetworkNamespace => no_network(attempt, failure.errno),
+        Step::Loopback => other("the loopback interface of its network namespace cannot be switched on"),
+        Step::Socket => other("a socket cannot be made in its network namespace"),
         Step::Execute => other("the command cannot be executed"),
         Step::WorkingFolder => other("its working folder cannot be entered"),
         Step::Terminal => other("no pseudo terminal could be set up"),
@@ -71,6 +81,28 @@ fn failed(attempt: &str, failure: &Failure) -> Fault {
         0 => fault,
         errno => fault.because(Errno(errno)),
     }
+}
+
+/// Why there is no network namespace (unshare(2)).
+fn no_network(attempt: &str, errno: i32) -> Fault {
+    let (code, why, hint) = match Errno(errno) {
+        Errno::EINVAL => (
+            Code::HostLacks,
+            "this kernel has no network namespaces",
+            "A kernel with CONFIG_NET_NS is needed; --network host does without",
+        ),
+        Errno::ENOSPC => (
+            Code::HostLacks,
+            "no more network namespaces may be made here",
+            "Raise sysctl user.max_net_namespaces, or use --network host",
+        ),
+        _ => (
+            Code::NotPermitted,
+            "a network namespace cannot be made",
+            "Run as root, allow user namespaces, or use --network host",
+        ),
+    };
+    Fault::new(code, format!("Could not {attempt}")).because(why).hint(hint)
 }
 
 const USER_NAMESPACES: &str =

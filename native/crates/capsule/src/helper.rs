@@ -3,6 +3,8 @@
 use crate::hosted;
 use crate::link::{Link, LinkError};
 use crate::meta::HelperProcess;
+use crate::network::Connections;
+use abi::network::OwnNetwork;
 use abi::wire::{Launch, Reply, Request, Status, User};
 use std::fs::{self, File};
 use std::io;
@@ -51,16 +53,33 @@ impl<'a> Init<'a> {
     }
 }
 
-/// Starts the helper of a capsule and hands it its first message. Returns the connection and the helper's answer.
+/// A helper that has been launched: the connection, its answer, and what leads out of a network namespace of its own.
+pub struct Begun {
+    pub link: Link,
+    pub reply: Reply,
+    pub descriptors: Vec<OwnedFd>,
+    pub connections: Option<Connections>,
+}
+
+/// Starts the helper of a capsule and hands it its first message. `own` is what the network namespace gets that the message
+/// asks for: it is put in when the namespace is there and no process of the application is.
 pub fn launch(
     program: Init<'_>,
     launch: Launch,
     descriptors: &[BorrowedFd<'_>],
-) -> Result<(Link, Reply, Vec<OwnedFd>), LinkError> {
-    start(program, "stasis-init", &Request::Launch(launch), descriptors)
+    own: Option<&OwnNetwork>,
+) -> Result<Begun, LinkError> {
+    let (mut link, mut reply, mut descriptors) =
+        start(program, "stasis-init", &Request::Launch(launch), descriptors)?;
+    let mut connections = None;
+    if let (Reply::NetworkMade, [namespace], Some(own)) = (&reply, descriptors.as_slice(), own) {
+        connections = Some(Connections::make(namespace.as_fd(), own).map_err(LinkError::Unconnected)?);
+        (reply, descriptors) = link.ask(&Request::Connected, &[])?;
+    }
+    Ok(Begun { link, reply, descriptors, connections })
 }
 
-/// Starts a helper under the name `title`, as process lists show it.
+/// Starts a helper under the name `title`, as process lists show it, and hands it its first message.
 pub fn start(
     program: Init<'_>,
     title: &str,

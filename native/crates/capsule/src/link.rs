@@ -1,10 +1,10 @@
 //! A connection to a capsule's helper.
 
 use crate::{Aid, home};
-use abi::Control;
 use abi::frame::{self, Inbox};
 use abi::request::Home;
 use abi::wire::{Failure, Reply, Request};
+use abi::{Control, Fault};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -38,6 +38,8 @@ pub enum LinkError {
     Failed(Failure),
     #[error("the capsule gave an answer to another question")]
     Confused,
+    #[error("its network could not be connected")]
+    Unconnected(Fault),
     #[error(transparent)]
     Io(#[from] io::Error),
 }

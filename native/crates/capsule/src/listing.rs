@@ -3,6 +3,7 @@
 use crate::link::{Link, LinkError};
 use crate::meta::{self, Meta};
 use crate::{Aid, faults, helper, home, hosted};
+use abi::network::Network;
 use abi::request::{Home, Origin};
 use abi::wire::{Ending, LOG_FILE};
 use abi::{Code, Fault};
@@ -34,6 +35,7 @@ pub struct Application {
     pub command: Vec<String>,
     /// The template that it comes from, for a clone.
     pub origin: Option<Origin>,
+    pub network: Network,
     /// Of the root process, once it has ended.
     pub ending: Option<Ending>,
 }
@@ -71,6 +73,7 @@ fn examine(home: &Home, meta: Meta) -> Option<Application> {
         started: meta.started,
         command: meta.command,
         origin: meta.origin,
+        network: meta.network.into(),
         ending: None,
     };
     let report = match Link::connect(home, &application.aid) {

@@ -1,6 +1,7 @@
 //! `meta.json`: who an application is. And how it ended, from the helper's `status.json`.
 
 use crate::{Aid, home};
+use abi::network::OwnNetwork;
 use abi::request::{Home, Origin};
 use abi::wire::{STATUS_FILE, StatusFile, Translation};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct Meta {
     /// The template that it comes from, for a clone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// What its own network namespace has; absent where it is in that of the command which started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<OwnNetwork>,
     /// The helper, once it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<HelperProcess>,

@@ -3,6 +3,7 @@
 use crate::link::Link;
 use crate::meta::{self, HelperProcess, Meta};
 use crate::{Aid, clock, faults, home};
+use abi::network::OwnNetwork;
 use abi::request::{Home, Origin};
 use abi::wire::Translation;
 use abi::{Code, Fault};
@@ -36,6 +37,8 @@ pub struct Particulars {
     pub translation: Option<Translation>,
     /// The template that it comes from, for a clone.
     pub origin: Option<Origin>,
+    /// What its own network namespace has, if it gets one.
+    pub network: Option<OwnNetwork>,
 }
 
 /// Registers an application under a name that no running one has.
@@ -98,6 +101,7 @@ fn create(home: &Home, particulars: Particulars) -> io::Result<Registration> {
         terminal: particulars.terminal,
         translation: particulars.translation,
         origin: particulars.origin,
+        network: particulars.network,
         init: None,
     };
     meta.write(&folder)?;

@@ -1,11 +1,13 @@
 //! Starting an application in a capsule of its own.
 
-use crate::helper::Init;
+use crate::helper::{Begun, Init};
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::meta::Meta;
+use crate::network::Connections;
 use crate::registration::{Particulars, Registration, register};
 use crate::{Aid, faults, helper, hosted, launched};
+use abi::network::OwnNetwork;
 use abi::request::Home;
 use abi::wire::{LOG_FILE, Launch, Program, Recipient, Reply, Request, Streams};
 use abi::{Code, Fault};
@@ -35,6 +37,8 @@ pub struct RunSpec {
     pub output: Output,
     /// Translate System V ids instead of making an IPC namespace.
     pub interposition: Option<Interposition>,
+    /// What its own network namespace has, if it gets one.
+    pub network: Option<OwnNetwork>,
     /// Whether the caller will [`attach`](crate::attach()) from this process: nothing is logged until then.
     pub attached: bool,
 }
@@ -76,6 +80,7 @@ pub fn start(home: &Home, spec: RunSpec, init: &[u8]) -> Result<Started, Fault> 
             terminal: spec.output == Output::Terminal,
             translation: translation(home, spec.interposition)?,
             origin: None,
+            network: spec.network.clone(),
         },
     )?;
     begin(registration, spec, init).map_err(|error| match error {
@@ -106,6 +111,7 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
         socket: registration.socket_name(),
         translation: registration.meta.translation.clone(),
         own_shared_memory: true,
+        own_network: spec.network.is_some(),
         program: Some(Program {
             argv: spec.argv,
             env: environment(spec.env, &registration.meta),
@@ -114,7 +120,8 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
             nofile: soft_nofile(),
         }),
     };
-    let (mut link, reply, descriptors) = helper::launch(init.into(), message, &descriptors)?;
+    let begun = helper::launch(init.into(), message, &descriptors, spec.network.as_ref())?;
+    let Begun { mut link, reply, descriptors, connections } = begun;
     let (Reply::Started { .. }, [pidfd, master @ ..]) = (reply, descriptors.as_slice()) else {
         return Err(LinkError::Confused);
     };
@@ -123,6 +130,7 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
         // It runs already, and nobody would know of it.
         let _ = link.send(&Request::Signal { signal: SIGKILL, to: Recipient::All }, &[]);
     })?;
+    connections.map(Connections::keep);
     let meta = registration.keep();
     if spec.attached {
         let master = master.first().map(OwnedFd::try_clone).transpose()?;

@@ -1,5 +1,6 @@
 //! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
 
+use abi::network::Network;
 use abi::request::{
     Attach, Exec, IdKeeping, Interpose, Names, Origin, Owner, Ps, Remove, Run, Signal, Stop, Wait,
 };
@@ -63,6 +64,8 @@ struct Row {
     /// Of a clone: the template that it comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<Origin>,
+    /// Which network it is on.
+    network: Network,
     #[serde(flatten)]
     ending: Option<Ending>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,6 +119,7 @@ pub fn run(request: Run, init: &[u8]) -> Result<Started, Fault> {
         hostname: request.hostname,
         output,
         interposition,
+        network: request.network.as_ref().and_then(Network::own).cloned(),
         attached: !request.detach,
     };
     let started = capsule::start(&request.home, spec, init)?;
@@ -200,6 +204,7 @@ impl From<Application> for Row {
             started: application.started,
             command: application.command,
             origin: application.origin,
+            network: application.network,
             ending: application.ending,
             rss_bytes: application.rss_bytes,
         }

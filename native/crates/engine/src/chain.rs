@@ -10,6 +10,7 @@ use crate::state::descriptors::{DescriptionV1, pipe::PipeV1, unix::SocketV1};
 use crate::state::ghosts::GhostV1;
 use crate::state::host::HostV1;
 use crate::state::locks::LockV1;
+use crate::state::network::NetworkV1;
 use crate::state::posix_memory::PosixMemoryV1;
 use crate::state::process::ProcessV1;
 use crate::state::shared_memory::SharedMemoryV1;
@@ -43,6 +44,8 @@ pub struct Chain {
     pub translation: Option<TranslationV1>,
     /// What is in the application's own `/dev/shm`; none where it has the host's.
     pub posix_memory: Option<PosixMemoryV1>,
+    /// A network namespace of the application's own; none where it is on the network of the command.
+    pub network: Option<NetworkV1>,
     pub locks: Vec<LockV1>,
     pub cgroups: CgroupsV1,
 }
@@ -65,6 +68,10 @@ impl Chain {
         put(writer, "system_v", &self.system_v)?;
         put(writer, "translation", &self.translation)?;
         put(writer, "posix_memory", &self.posix_memory)?;
+        // Missing where there is nothing to say: a version that does not know the section then need not refuse the image.
+        if let Some(network) = &self.network {
+            put(writer, "network", network)?;
+        }
         put(writer, "locks", &self.locks)?;
         put(writer, "cgroups", &self.cgroups)
     }
@@ -86,6 +93,7 @@ impl Chain {
             system_v: get(reader, "system_v")?,
             translation: get(reader, "translation")?,
             posix_memory: find(reader, "posix_memory")?.flatten(),
+            network: find(reader, "network")?,
             locks: get(reader, "locks")?,
             cgroups: get(reader, "cgroups")?,
         };

@@ -1,15 +1,19 @@
 //! What accumulates while a chain is being collected: resources that belong to no single process.
 
 use crate::ids::DescriptionId;
+use crate::sockets::Sockets;
 use crate::state::descriptors::{self, bpf_map, epoll, network, pidfd, pipe, regular, unix};
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::FrozenCopy;
 use crate::state::{ghosts, locks, posix_memory, shared_memory, system_v, terminals, translation};
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 #[derive(Default)]
 pub struct Collection {
     pub view: View,
+    /// The network namespace that the application is in.
+    pub sockets: Rc<Sockets>,
     pub shared_memory: shared_memory::Collector,
     pub ghosts: ghosts::Collector,
     /// What is in the application's own `/dev/shm`.

@@ -16,8 +16,10 @@ pub fn assign(chain: &mut Chain, request: &Restore) -> Vec<String> {
     if chain.capsule.is_some() {
         return Vec::new();
     }
+    let own_network = request.network.as_ref().is_some_and(|network| network.own().is_some());
     let why = match (obstacle(chain), &request.name) {
         (Some(why), _) => why,
+        (None, _) if own_network => "a network namespace of its own was asked for".to_owned(),
         (None, Some(_)) => "a name was asked for".to_owned(),
         (None, None) => return Vec::new(),
     };

@@ -28,6 +28,8 @@ pub struct Inspection {
     hostname: Option<String>,
     /// Whether it has a `/dev/shm` of its own.
     own_shared_memory: bool,
+    /// Whether it has a network namespace of its own.
+    own_network: bool,
     /// Of anonymous memory and memory files that processes share.
     shared_bytes: u64,
     /// What its UNIX sockets are bound to; abstract names begin with `@`.
@@ -108,6 +110,7 @@ pub fn describe(request: Inspect, control: &Control) -> Result<Inspection> {
         processes: processes(&chain),
         hostname: chain.capsule.as_ref().map(|capsule| capsule.hostname.clone()),
         own_shared_memory: chain.posix_memory.is_some(),
+        own_network: chain.network.is_some(),
         unix_names: chain.unix_sockets.iter().filter_map(SocketV1::own_name).collect(),
         shared_bytes: chain.shared_memory.iter().map(|object| object.size).sum(),
         host: host(chain.host),

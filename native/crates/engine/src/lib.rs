@@ -25,6 +25,7 @@ mod residence;
 mod resources;
 mod restore;
 mod snapshot;
+mod sockets;
 mod state;
 mod store;
 mod stub;

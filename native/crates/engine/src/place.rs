@@ -3,8 +3,10 @@
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::nursery::Cradle;
-use crate::state::{capsule, host};
+use crate::sockets::Sockets;
+use crate::state::{capsule, host, network};
 use ::capsule::{ClockOffsets, Init};
+use abi::network::OwnNetwork;
 use abi::request::Restore;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -16,6 +18,8 @@ pub struct Place {
     pub output: Option<OwnedFd>,
     /// What tells a clone that it is one.
     pub generation: Option<String>,
+    /// The network namespace that the application comes back in.
+    pub sockets: Sockets,
 }
 
 impl Place {
@@ -23,7 +27,13 @@ impl Place {
         let output = || "Could not find where the application's output goes".to_owned();
         let Some(saved) = &chain.capsule else {
             enter_time_namespace(chain)?;
-            return Ok(Self { cradle: Cradle::Caller, root: Vec::new(), output: None, generation: None });
+            return Ok(Self {
+                cradle: Cradle::Caller,
+                root: Vec::new(),
+                output: None,
+                generation: None,
+                sockets: Sockets::default(),
+            });
         };
         let offsets = clock_offsets(chain)?;
         let new = capsule::New {
@@ -33,8 +43,15 @@ impl Place {
             own_shared_memory: chain.posix_memory.is_some(),
             hostname: request.hostname.as_deref(),
             origin: request.origin.as_ref(),
+            network: own_network(request, chain),
         };
+        let has_network = new.network.is_some();
         let building = capsule::build(saved, new, &request.home, init)?;
+        let inside = has_network.then(|| Sockets::inside(&request.home, building.aid(), building.init()));
+        let sockets = inside.transpose()?.unwrap_or_default();
+        if let (true, Some(saved)) = (has_network, &chain.network) {
+            network::apply(saved, &sockets)?;
+        }
         let root = format!("/proc/{}/root", building.init()).into_bytes();
         let log = if request.detach {
             building.log()?.into()
@@ -42,7 +59,16 @@ impl Place {
             std::io::stdout().as_fd().try_clone_to_owned().explain(output)?
         };
         let generation = building.generation_token();
-        Ok(Self { cradle: Cradle::Capsule(Box::new(building)), root, output: Some(log), generation })
+        let cradle = Cradle::Capsule(Box::new(building));
+        Ok(Self { cradle, root, output: Some(log), generation, sockets })
+    }
+}
+
+/// What the application's own network namespace gets, if it is to have one: what was asked for, else what it had.
+fn own_network(request: &Restore, chain: &Chain) -> Option<OwnNetwork> {
+    match &request.network {
+        Some(network) => network.own().cloned(),
+        None => chain.network.as_ref().map(|saved| saved.own.clone()),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::ids::{DescriptionId, OriginalPid};
+use crate::sockets::Sockets;
 use crate::state::descriptors::external::Streams;
 use crate::state::descriptors::{DescriptorV1, KindV1, unix};
 use crate::state::filesystem::FileRefV1;
@@ -27,6 +28,8 @@ pub struct Rebuild {
     pub root: Vec<u8>,
     /// Paths that the user has moved.
     pub moved: BTreeMap<String, String>,
+    /// The network namespace that the application comes back in.
+    pub sockets: Sockets,
     pub pids: HashMap<OriginalPid, i32>,
     pub shared_memory: HashMap<SharedMemoryId, File>,
     pub ghosts: ghosts::Names,

@@ -199,6 +199,7 @@ fn create_processes(
         image: Arc::clone(image),
         reader,
         root: place.root,
+        sockets: place.sockets,
         streams: streams(request, &terminals, image, place.output.as_ref())?,
         output: place.output,
         moved: std::mem::take(&mut request.files),

@@ -10,6 +10,7 @@ use crate::state::descriptors::network::connection;
 use crate::state::filesystem::View;
 use crate::state::frozen_copy::{self, FrozenCopy};
 use crate::state::namespaces;
+use crate::state::network::{self, NetworkV1};
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
 use crate::state::{cgroups, descriptors, host, posix_memory, posix_queues, system_v, translation};
@@ -21,6 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 #[derive(Debug, Serialize)]
@@ -187,12 +189,28 @@ impl Subject {
         let mut collection = Collection::default();
         if let Self::Capsule(source) = self {
             collection.view = View::through(source.init);
+            collection.sockets = Rc::clone(&source.sockets);
             collection.terminals.helper = Some(source.init);
             collection.terminals.own_devpts = source.device(source.own.terminals, "/dev/pts");
             collection.ghosts.own_memory = source.device(source.own.shared_memory, posix_memory::FOLDER);
             collection.log = std::fs::metadata(&source.log).ok().map(|meta| (meta.dev(), meta.ino()));
         }
         collection
+    }
+
+    /// PID 1 of the capsule, as the host sees it.
+    fn helper(&self) -> Option<i32> {
+        match self {
+            Self::Capsule(source) => Some(source.init),
+            Self::Trees(_) => None,
+        }
+    }
+
+    /// The network namespace that it has for itself, if it has one.
+    fn network(&self) -> Result<Option<NetworkV1>> {
+        let Self::Capsule(source) = self else { return Ok(None) };
+        let own = source.network.as_ref();
+        own.map(|own| network::collect(own, &source.sockets, source.init)).transpose()
     }
 
     /// May memory be read from copies? Those end up with the helper of a capsule, or with the host's first process.
@@ -234,7 +252,8 @@ fn capture(
     if tree.processes.is_empty() {
         return Err(Fault::new(Code::NoTarget, "Could not take a snapshot").because("no process is left"));
     }
-    namespaces::check(tree, matches!(subject, Subject::Capsule(_)))?;
+    namespaces::check(tree, subject.helper())?;
+    let network = subject.network()?;
     let mut collection = subject.collection();
     collection.copy_on_write = subject.allows_copies(request.stop);
     collection.connections.close = request.tcp == Tcp::Close;
@@ -253,7 +272,7 @@ fn capture(
             collection.posix_memory = Some(posix_memory::collect(tree, source.init)?);
         }
     }
-    collection.connections.collect(&mut collection.notes)?;
+    collection.connections.collect(&collection.sockets, &mut collection.notes)?;
     descriptors::finish(tree, &processes, &mut collection)?;
     descriptors::complete(&processes, &mut collection)?;
     let host = host::collect(tree.processes[0].pid)?;
@@ -273,6 +292,7 @@ fn capture(
         system_v: collection.system_v.finish(),
         translation: ids,
         posix_memory: collection.posix_memory.map(posix_memory::Source::finish),
+        network,
         locks: collection.locks.finish(tree),
         cgroups: cgroups::collect(tree, &mut collection.notes)?,
     };

@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use sys::interfaces;
 use sys::lifecycle::{self, Fork};
 use sys::namespaces::{Namespaces, unshare};
 
@@ -46,6 +47,10 @@ fn leave(launch: &Launch) -> Result<Fork, Failure> {
     // Where ids are translated, the objects themselves are in the caller's namespace.
     let ipc = if launch.translation.is_none() { Namespaces::IPC } else { Namespaces::NONE };
     unshare(kinds | ipc).map_err(at(Step::Namespaces))?;
+    if launch.own_network {
+        unshare(Namespaces::NETWORK).map_err(at(Step::NetworkNamespace))?;
+        interfaces::bring_up("lo").map_err(at(Step::Loopback))?;
+    }
     if let Some(offsets) = launch.clock_offsets {
         unshare(Namespaces::TIME).map_err(at(Step::ClockOffsets))?;
         fs::write("/proc/self/timens_offsets", lines(offsets)).map_err(at_io(Step::ClockOffsets))?;

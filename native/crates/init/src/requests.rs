@@ -10,7 +10,7 @@ use abi::wire::{Failure, Program, Reply, Request, Status, Step, Streams, TERMINA
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use sys::{Errno, lifecycle};
+use sys::{Errno, lifecycle, network};
 
 /// Most descriptors that the helper keeps for others.
 const MAX_DEPOSITS: usize = 256;
@@ -72,7 +72,16 @@ fn answer(
             keeper.builder = None;
             Reply::Done
         }
-        Request::Launch(_) | Request::Reside(_) | Request::Load | Request::Beget(_) | Request::Unload => {
+        Request::Socket { domain, kind, protocol } => {
+            let socket = network::socket(domain, kind, protocol).map_err(at(Step::Socket))?;
+            return Ok(Some((Reply::Descriptor, vec![socket])));
+        }
+        Request::Launch(_)
+        | Request::Connected
+        | Request::Reside(_)
+        | Request::Load
+        | Request::Beget(_)
+        | Request::Unload => {
             return Err(misunderstood());
         }
     };

@@ -6,7 +6,8 @@ use crate::keeper::Keeper;
 use crate::link::{Link, at};
 use crate::translation::Translation;
 use crate::{program, warden};
-use abi::wire::{Failure, Launch, Reply, Step};
+use abi::wire::{Failure, Launch, Reply, Request, Step};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -18,7 +19,7 @@ const BACKLOG: i32 = 64;
 
 /// Builds the application's world and serves until it has ended. A failure is told to the maker.
 pub fn live(
-    link: Link,
+    mut link: Link,
     launch: Launch,
     mut descriptors: Vec<OwnedFd>,
     warden: Option<UnixStream>,
@@ -34,6 +35,9 @@ pub fn live(
         Ok(keeper) => keeper,
         Err(failure) => return link.send(&Reply::Failed(failure), &[]),
     };
+    if launch.own_network {
+        await_connection(&mut link)?;
+    }
     if let Some(order) = &launch.program {
         let started = match program::start(order, &given, keeper.translation.as_ref()) {
             Ok(started) => started,
@@ -48,6 +52,16 @@ pub fn live(
     // The user's own streams must not live on with this process.
     drop(given);
     keeper.serve()
+}
+
+/// Before any process of the application is there, the maker puts in what is to lead out of the network namespace.
+fn await_connection(link: &mut Link) -> io::Result<()> {
+    let namespace = File::open("/proc/self/ns/net")?;
+    link.send(&Reply::NetworkMade, &[namespace.as_fd()])?;
+    match link.receive()? {
+        (Request::Connected, _) => Ok(()),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
 fn build(

@@ -17,6 +17,7 @@ fn build(place: &Place) -> Building {
         name: "back".into(),
         command: vec!["yes".into()],
         interposition: None,
+        network: None,
         hostname: Some("again".into()),
         clock_offsets: Some(OFFSETS),
         own_shared_memory: true,

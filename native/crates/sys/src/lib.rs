@@ -11,6 +11,7 @@ pub mod extents;
 pub mod fanotify;
 pub mod files;
 pub mod folder;
+pub mod interfaces;
 pub mod lifecycle;
 pub mod memory;
 pub mod midwife;

@@ -18,6 +18,7 @@ impl Namespaces {
     pub const MOUNT: Self = Self(libc::CLONE_NEWNS);
     pub const UTS: Self = Self(libc::CLONE_NEWUTS);
     pub const IPC: Self = Self(libc::CLONE_NEWIPC);
+    pub const NETWORK: Self = Self(libc::CLONE_NEWNET);
     /// Takes effect for the next child only; its offsets can be written until then (time_namespaces(7)).
     pub const TIME: Self = Self(0x80);
 }

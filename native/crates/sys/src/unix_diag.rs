@@ -33,6 +33,13 @@ pub struct UnixDiag {
 #[derive(Debug)]
 pub struct DiagSocket(OwnedFd);
 
+impl From<OwnedFd> for DiagSocket {
+    /// Asks by a netlink socket of the protocol `NETLINK_SOCK_DIAG`, about the network namespace that it was made in.
+    fn from(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+}
+
 impl DiagSocket {
     /// Asks about the caller's network namespace.
     pub fn open() -> Result<Self> {

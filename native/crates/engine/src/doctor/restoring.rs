@@ -12,6 +12,7 @@ pub fn checks() -> Vec<Check> {
             .otherwise("a tree taken with --pid cannot get its pids back on this host; a capsule can")
             .fix("run stasis as root"),
         time_namespaces(),
+        network_namespaces(),
         sysv_ids(),
         cgroups(),
         Check::call("io_uring", probe::io_uring(), "Linux 5.1, not disabled")
@@ -41,6 +42,12 @@ fn user_namespaces() -> Check {
         .fix(
             "sysctl user.max_user_namespaces=15000, and kernel.unprivileged_userns_clone=1 where that exists",
         )
+}
+
+fn network_namespaces() -> Check {
+    let answer = probe::namespace(Namespace::Net).or_else(|_| probe::namespace_of_user(Namespace::Net));
+    Check::call("network namespaces", answer, "CONFIG_NET_NS, and root or user namespaces")
+        .otherwise("--network none fails: every application is on the host's network")
 }
 
 fn time_namespaces() -> Check {

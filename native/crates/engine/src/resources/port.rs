@@ -19,6 +19,7 @@ const LISTS: [(&str, &str, &str); 4] =
 
 impl Class for Ports {
     fn rows(&self, application: &mut Running) -> Result<Vec<Row>> {
+        let namespace = application.own_network()?;
         let inodes: HashSet<u64> = application.processes.iter().flat_map(sockets).collect();
         let mut rows = Vec::new();
         for (list, protocol, state) in LISTS {
@@ -27,15 +28,15 @@ impl Class for Ports {
             let text = std::fs::read_to_string(path).unwrap_or_default();
             let listed = text.lines().skip(1).filter_map(|line| parse(line, state));
             let own = listed.filter(|(_, _, inode)| inodes.contains(inode));
-            rows.extend(own.map(|(address, uid, _)| row(protocol, address, uid)));
+            rows.extend(own.map(|(address, uid, _)| row(protocol, address, uid, namespace.is_some())));
         }
-        let system_id = |row: Row| Row { system_id: Some(row.virtual_id.clone()), ..row };
+        let system_id = |row: Row| Row { system_id: Some(system_id(&row.virtual_id, namespace)), ..row };
         Ok(once(rows).into_iter().map(system_id).collect())
     }
 
     fn saved_rows(&self, chain: &Chain) -> Vec<Row> {
         let sockets = chain.descriptions.iter().filter_map(|description| match &description.kind {
-            KindV1::Network(socket) => saved_row(socket),
+            KindV1::Network(socket) => saved_row(socket, chain.network.is_some()),
             _ => None,
         });
         once(sockets.collect())
@@ -49,22 +50,30 @@ fn once(mut rows: Vec<Row>) -> Vec<Row> {
     rows
 }
 
-fn row(protocol: &str, address: SocketAddr, uid: u32) -> Row {
+/// What the host calls a port: the same, or the port of a namespace (its inode, as in `/proc/PID/ns/net`).
+fn system_id(port: &Id, namespace: Option<u64>) -> Id {
+    match (port, namespace) {
+        (Id::Number(port), Some(namespace)) => Id::Name(format!("net:[{namespace}] {port}")),
+        _ => port.clone(),
+    }
+}
+
+fn row(protocol: &str, address: SocketAddr, uid: u32, own: bool) -> Row {
     Row {
         key: Some(format!("{protocol} {}", address.ip())),
         owner: Some(owner::name(uid)),
-        backend: Backend::Host,
+        backend: if own { Backend::Namespace } else { Backend::Host },
         ..Row::new("port", Id::Number(address.port().into()))
     }
 }
 
-fn saved_row(socket: &SocketV1) -> Option<Row> {
+fn saved_row(socket: &SocketV1, own: bool) -> Option<Row> {
     let BodyV1::Inet(InetV1 { local, peer, role, .. }) = &socket.body else { return None };
     let address = address::parse(local).filter(|address| address.port() != 0)?;
     match (socket.kind, role) {
-        (libc::SOCK_STREAM, RoleV1::Listener { .. }) => Some(row("tcp", address, socket.uid)),
+        (libc::SOCK_STREAM, RoleV1::Listener { .. }) => Some(row("tcp", address, socket.uid, own)),
         (libc::SOCK_DGRAM, RoleV1::Plain) if peer.is_empty() && socket.protocol == libc::IPPROTO_UDP => {
-            Some(row("udp", address, socket.uid))
+            Some(row("udp", address, socket.uid, own))
         }
         _ => None,
     }
@@ -108,6 +117,13 @@ fn parse_ip(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_of_a_namespace_says_which() {
+        let port = Id::Number(80);
+        assert_eq!(system_id(&port, None), port);
+        assert_eq!(system_id(&port, Some(4711)), Id::Name("net:[4711] 80".to_owned()));
+    }
 
     #[test]
     fn listeners_are_told_from_connections() {

@@ -2,6 +2,7 @@
 
 use crate::explain::{Explain, Result};
 use crate::procfs::Status;
+use crate::sockets::namespace_of;
 use crate::state::translation::{self, TranslationV1};
 use abi::request::Home;
 use abi::wire::IDS;
@@ -45,6 +46,12 @@ impl Running {
         let numbers = status.numbers::<i32>(key);
         let inner = numbers.get(self.column).copied().filter(|inner| *inner > 0)?;
         Some((inner, numbers[0]))
+    }
+
+    /// Inode of the network namespace that it has for itself, if it has one.
+    pub fn own_network(&self) -> Result<Option<u64>> {
+        let own = self.capsule.network();
+        own.map(|_| namespace_of(&self.hosted.init.to_string())).transpose()
     }
 
     /// A path of the application as this command reaches it.

@@ -2,7 +2,9 @@
 
 use crate::explain::Result;
 use crate::ids::OriginalPid;
+use crate::sockets::Sockets;
 use crate::state::translation;
+use abi::network::OwnNetwork;
 use abi::request::{Home, Origin, Target};
 use abi::wire::IDS;
 use capsule::{Aid, BuildSpec, Building, Capsule, ClockOffsets, Ending, Init, Interposition, IpcList, Own};
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CapsuleV1 {
@@ -36,6 +39,10 @@ pub struct Source {
     pub queues: Option<OwnedFd>,
     /// Where its System V ids are translated.
     pub interposition: Option<Interposition>,
+    /// What its own network namespace has, if it has one.
+    pub network: Option<OwnNetwork>,
+    /// The network namespace that it is in.
+    pub sockets: Rc<Sockets>,
     capsule: Capsule,
 }
 
@@ -88,7 +95,10 @@ pub fn find(home: &Home, target: &Target) -> Result<Option<Source>> {
     let queues = found.open_ipc(IpcList::PosixQueues).unwrap_or_default();
     let interposition = found.interposition();
     let (init, own) = (hosted.init, hosted.own);
-    Ok(Some(Source { saved, init, log, own, queues, interposition, capsule: found }))
+    let network = found.network().cloned();
+    let inside = network.as_ref().map(|_| Sockets::inside(home, &aid, init)).transpose()?;
+    let sockets = Rc::new(inside.unwrap_or_default());
+    Ok(Some(Source { saved, init, log, own, queues, interposition, network, sockets, capsule: found }))
 }
 
 /// What a new capsule has that the saved one does not say.
@@ -102,6 +112,8 @@ pub struct New<'a> {
     /// Where not as before.
     pub hostname: Option<&'a str>,
     pub origin: Option<&'a Origin>,
+    /// What its own network namespace has, if it gets one.
+    pub network: Option<OwnNetwork>,
 }
 
 /// Makes an empty capsule like the saved one.
@@ -115,6 +127,7 @@ pub fn build(saved: &CapsuleV1, new: New, home: &Home, init: Init<'_>) -> Result
         interposition: new.interposition,
         own_shared_memory: new.own_shared_memory,
         origin: new.origin.cloned(),
+        network: new.network,
     };
     capsule::build(home, spec, init)
 }

@@ -21,6 +21,7 @@ mod loading;
 pub mod locks;
 pub mod memory;
 pub mod namespaces;
+pub mod network;
 pub mod pages;
 pub mod posix_memory;
 pub mod posix_queues;

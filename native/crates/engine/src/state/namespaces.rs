@@ -15,14 +15,22 @@ const KINDS: [(&str, &str); 6] = [
 ];
 
 /// Refuses processes that are elsewhere than the application, or an application outside of any capsule that is elsewhere
-/// than this command.
-pub fn check(tree: &FrozenTree, in_capsule: bool) -> Result<()> {
+/// than this command. `helper` is PID 1 of the capsule that it is in.
+pub fn check(tree: &FrozenTree, helper: Option<i32>) -> Result<()> {
     let root = tree.processes[0].pid;
+    let in_capsule = helper.is_some();
     for (kind, words) in KINDS {
-        let expected = if in_capsule { of(&root.to_string(), kind)? } else { of("thread-self", kind)? };
+        let expected = match (helper, kind) {
+            (None, _) => of("thread-self", kind)?,
+            // It comes back in the one that its capsule was made with.
+            (Some(helper), "net") => of(&helper.to_string(), kind)?,
+            (Some(_), _) => of(&root.to_string(), kind)?,
+        };
         for process in tree.processes.iter().filter(|process| !process.is_zombie()) {
             if of(&process.pid.to_string(), kind)? != expected {
-                let (place, hint) = if in_capsule || process.pid != root {
+                let (place, hint) = if in_capsule && kind == "net" {
+                    ("its capsule", "Start the application with stasis run --network none instead")
+                } else if in_capsule || process.pid != root {
                     ("the application", "Take a snapshot of processes that share their namespaces")
                 } else {
                     (

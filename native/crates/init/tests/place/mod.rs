@@ -34,6 +34,7 @@ impl Place {
             env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
             cwd: "/".into(),
             interposition: None,
+            network: None,
             hostname: None,
             output: Output::Log,
             attached: false,

@@ -6,6 +6,7 @@ use crate::chain::Chain;
 use crate::state::descriptors::{KindV1, pipe::PipeV1};
 use crate::state::filesystem::FileRefV1;
 use crate::state::ghosts::GhostV1;
+use crate::state::network::loopback::AddressV1;
 use crate::state::shared_memory::SharedMemoryV1;
 use std::collections::HashSet;
 
@@ -42,6 +43,11 @@ pub fn check(chain: &Chain, known: &Known) -> Check {
     if let Some(folder) = &chain.posix_memory {
         ensure(chain.capsule.is_some(), "posix_memory", "only a capsule has it")?;
         super::posix_memory::check(folder, known)?;
+    }
+    if let Some(network) = &chain.network {
+        ensure(chain.capsule.is_some(), "network", "only a capsule has it")?;
+        let sound = network.loopback.addresses.iter().all(AddressV1::is_sound);
+        ensure(sound, "network.loopback", "it has an address that cannot be one")?;
     }
     let Some(capsule) = &chain.capsule else { return Ok(()) };
     let is_there = |pid| chain.processes.iter().any(|process| process.pid == pid);

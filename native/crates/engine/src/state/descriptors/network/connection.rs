@@ -7,6 +7,7 @@ use super::messages::word;
 use super::options::{SO_PEEK_OFF, SO_REUSEADDR, SOL_SOCKET, SOL_TCP};
 use crate::explain::{Explain, Result, refused};
 use crate::ids::DescriptionId;
+use crate::sockets::Sockets;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::collections::HashSet;
@@ -197,14 +198,14 @@ impl Collector {
     }
 
     /// Reads all connections, when every process is stopped.
-    pub fn collect(&mut self, notes: &mut Vec<String>) -> Result<()> {
-        self.hold_back(notes)?;
+    pub fn collect(&mut self, sockets: &Sockets, notes: &mut Vec<String>) -> Result<()> {
+        self.hold_back(sockets, notes)?;
         for _ in 0..TRIES {
             let list: Result<Vec<_>> = self.held.iter().map(read).collect();
             let mut list = list?;
             mark_inside(&mut list);
             if list.iter().all(|connection| agrees(connection, &list)) {
-                self.mark_pending(&mut list)?;
+                self.mark_pending(&mut list, sockets)?;
                 self.connections.list = list;
                 self.tell_of_waiting(notes);
                 return Ok(());
@@ -216,20 +217,20 @@ impl Collector {
     }
 
     /// Keeps packets of peers elsewhere from this host, if the processes are to end.
-    fn hold_back(&mut self, notes: &mut Vec<String>) -> Result<()> {
+    fn hold_back(&mut self, sockets: &Sockets, notes: &mut Vec<String>) -> Result<()> {
         if !self.stop {
             return Ok(());
         }
         let mut list = self.held.iter().map(read).collect::<Result<Vec<_>>>()?;
         mark_inside(&mut list);
         let outside =
-            list.iter().filter(|connection| !connection.inside && self.keeper(connection).is_none());
+            list.iter().filter(|connection| !connection.inside && self.keeper(connection, sockets).is_none());
         let flows: Vec<_> =
             outside.filter_map(|connection| connection.names().map(|(l, p)| (p, l))).collect();
         if flows.is_empty() {
             return Ok(());
         }
-        match Lock::take(lock_name(&self.held[0]), &flows) {
+        match Lock::take(lock_name(&self.held[0]), &flows, sockets) {
             Ok(lock) => {
                 self.connections.lock = Some(lock.name().to_owned());
                 self.lock = Some(lock);
@@ -244,19 +245,19 @@ impl Collector {
     }
 
     /// The listener of the chain in whose queue the other end of a connection waits to be accepted.
-    fn keeper(&self, connection: &ConnectionV1) -> Option<usize> {
+    fn keeper(&self, connection: &ConnectionV1, sockets: &Sockets) -> Option<usize> {
         let (_, peer) = connection.names()?;
         let keeps = |listener: &SocketAddr| {
             listener.port() == peer.port() && (listener.ip().is_unspecified() || listener.ip() == peer.ip())
         };
         let keeper = self.waiting.iter().position(|(listener, left)| *left > 0 && keeps(listener))?;
-        (!connection.inside && is_local(peer)).then_some(keeper)
+        (!connection.inside && is_local(peer, sockets)).then_some(keeper)
     }
 
     /// Finds connections to listeners of the chain whose other end nobody has accepted.
-    fn mark_pending(&mut self, list: &mut [ConnectionV1]) -> Result<()> {
+    fn mark_pending(&mut self, list: &mut [ConnectionV1], sockets: &Sockets) -> Result<()> {
         for (index, connection) in list.iter_mut().enumerate() {
-            let Some(keeper) = self.keeper(connection) else { continue };
+            let Some(keeper) = self.keeper(connection, sockets) else { continue };
             const ANSWER_TO_SYN: u64 = 1;
             let untouched = connection.received.bytes.is_empty() && !connection.fin_sent();
             if connection.acknowledged > ANSWER_TO_SYN || !untouched {
@@ -296,9 +297,13 @@ fn lock_name(held: &Held) -> String {
     format!("stasis-{}-{:x}-{:x}", std::process::id(), word(&cookie, 4), word(&cookie, 0))
 }
 
-/// Is this one of the host's own addresses? A socket can be bound to no other.
-fn is_local(address: SocketAddr) -> bool {
-    std::net::UdpSocket::bind((address.ip(), 0)).is_ok()
+/// Is this one of the addresses of the application's network namespace? A socket can be bound to no other.
+fn is_local(address: SocketAddr, sockets: &Sockets) -> bool {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let any_port = address::bytes(SocketAddr::new(address.ip(), 0));
+    let bound =
+        sockets.make(family, libc::SOCK_DGRAM, 0).and_then(|socket| network::bind(socket.as_fd(), &any_port));
+    bound.is_ok()
 }
 
 fn read(held: &Held) -> Result<ConnectionV1> {

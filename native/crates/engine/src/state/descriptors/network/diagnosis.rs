@@ -3,6 +3,7 @@
 use super::Found;
 use super::messages::{Conversation, attributes, half, word};
 use crate::explain::{Explain, Result};
+use crate::sockets::Sockets;
 use std::os::unix::fs::MetadataExt;
 
 const NETLINK_SOCK_DIAG: i32 = 4;
@@ -38,13 +39,13 @@ impl IpSocket {
 }
 
 /// Asks about a UDP or UDP-Lite socket; none when it has no port, or the kernel was built without an answer.
-pub fn ip_socket(found: &Found, family: i32, protocol: i32) -> Option<IpSocket> {
+pub fn ip_socket(found: &Found, family: i32, protocol: i32, sockets: &Sockets) -> Option<IpSocket> {
     // struct inet_diag_req_v2: family, protocol, extensions, pad, states, id (48 bytes, unused in a dump)
     let mut request = vec![family as u8, protocol as u8, 0, 0];
     request.extend(u32::MAX.to_ne_bytes());
     request.extend([0; 48]);
     let inode = found.meta.ino() as u32;
-    let answers = dump(&request).ok()?;
+    let answers = dump(&request, sockets).ok()?;
     answers.iter().find(|answer| word(answer, 68) == inode).map(|answer| parse_ip_socket(answer))
 }
 
@@ -75,7 +76,7 @@ pub struct PacketSocket {
     pub send_ring: Option<[u32; 7]>,
 }
 
-pub fn packet_socket(found: &Found) -> Result<PacketSocket> {
+pub fn packet_socket(found: &Found, sockets: &Sockets) -> Result<PacketSocket> {
     const SHOW: u32 = 0x1 | 0x2 | 0x4 | 0x8; // INFO, MCLIST, RING_CFG, FANOUT
     // struct packet_diag_req: family, protocol, pad, inode, show, cookie
     let mut request = vec![libc::AF_PACKET as u8, 0, 0, 0];
@@ -83,7 +84,7 @@ pub fn packet_socket(found: &Found) -> Result<PacketSocket> {
     request.extend(SHOW.to_ne_bytes());
     request.extend([0; 8]);
     let inode = found.meta.ino() as u32;
-    let answers = dump(&request).explain(|| what(found))?;
+    let answers = dump(&request, sockets).explain(|| what(found))?;
     let answer = answers.iter().find(|answer| word(answer, 4) == inode);
     let answer = answer.ok_or(sys::Errno::ENOENT).explain(|| what(found))?;
     Ok(parse_packet_socket(answer))
@@ -115,8 +116,8 @@ fn parse_packet_socket(answer: &[u8]) -> PacketSocket {
     socket
 }
 
-fn dump(request: &[u8]) -> sys::Result<Vec<Vec<u8>>> {
-    Conversation::open(NETLINK_SOCK_DIAG)?.dump(SOCK_DIAG_BY_FAMILY, request)
+fn dump(request: &[u8], sockets: &Sockets) -> sys::Result<Vec<Vec<u8>>> {
+    Conversation::from(sockets.netlink(NETLINK_SOCK_DIAG)?).dump(SOCK_DIAG_BY_FAMILY, request)
 }
 
 fn what(found: &Found) -> String {

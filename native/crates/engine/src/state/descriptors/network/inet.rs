@@ -9,6 +9,7 @@ use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
 use crate::rebuild::Rebuild;
+use crate::sockets::Sockets;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -110,7 +111,7 @@ fn collect_stream(
         }
         state::SYN_RECEIVED => return found.refuse("it is a TCP connection that is only half made"),
         state::SYN_SENT => {
-            let known = diagnosis::ip_socket(found, saved.domain, saved.protocol);
+            let known = diagnosis::ip_socket(found, saved.domain, saved.protocol, &collection.sockets);
             own.peer = ByteBuf::from(known.map(|known| known.peer_address(saved.domain)).unwrap_or_default());
             RoleV1::Connecting
         }
@@ -152,7 +153,8 @@ fn collect_datagrams(found: &Found, saved: &SocketV1, collection: &mut Collectio
         let name = found.name();
         collection.notes.push(format!("packets that wait in {name} of process {} were left out", found.pid));
     }
-    let known = if udp { diagnosis::ip_socket(found, saved.domain, saved.protocol) } else { None };
+    let ask = || diagnosis::ip_socket(found, saved.domain, saved.protocol, &collection.sockets);
+    let known = if udp { ask() } else { None };
     Ok(InetV1 {
         local: ByteBuf::from(network::local_address(socket).explain(what)?),
         peer: ByteBuf::from(peer(socket, saved.domain, known.as_ref())),
@@ -201,13 +203,13 @@ pub fn apply(id: DescriptionId, saved: &SocketV1, own: &InetV1, rebuild: &mut Re
 
 fn apply_connection(id: DescriptionId, saved: &SocketV1, rebuild: &mut Rebuild) -> Result<OwnedFd> {
     if rebuild.close_connections {
-        return closed(saved);
+        return closed(saved, &rebuild.sockets);
     }
     let connection = rebuild.image.connections.list.iter().find(|connection| connection.description == id);
     let connection = connection
         .ok_or(Errno::ENOENT)
         .explain(|| "Could not find a TCP connection in the snapshot".to_owned())?;
-    revival::apply(saved, connection)
+    revival::apply(saved, connection, &rebuild.sockets)
 }
 
 fn apply_closed(
@@ -219,20 +221,22 @@ fn apply_closed(
 ) -> Result<OwnedFd> {
     let had_name =
         address::parse(&own.local).filter(|local| local.port() != 0 && !local.ip().is_unspecified());
-    let Some(local) = had_name.filter(|_| !unread.is_empty() || error) else { return closed(saved) };
-    let made = revival::apply_closed(saved, local, unread, error);
+    let Some(local) = had_name.filter(|_| !unread.is_empty() || error) else {
+        return closed(saved, &rebuild.sockets);
+    };
+    let made = revival::apply_closed(saved, local, unread, error, &rebuild.sockets);
     made.or_else(|fault| {
         let lost = unread.len();
         rebuild
             .notes
             .push(format!("{lost} bytes that waited in a closed TCP connection are lost: {}", fault.message));
-        closed(saved)
+        closed(saved, &rebuild.sockets)
     })
 }
 
 /// A socket that reads nothing and cannot write, as after the end of a connection.
-fn closed(saved: &SocketV1) -> Result<OwnedFd> {
-    let file = make(saved, saved.protocol)?;
+fn closed(saved: &SocketV1, sockets: &Sockets) -> Result<OwnedFd> {
+    let file = make(saved, saved.protocol, sockets)?;
     // What a connection worked out for itself cannot be set.
     complete(file.as_fd(), saved, true)?;
     shut_down(file.as_fd(), RCV_SHUTDOWN | SEND_SHUTDOWN)
@@ -251,7 +255,7 @@ fn apply_plain(saved: &SocketV1, own: &InetV1, rebuild: &mut Rebuild) -> Result<
         network::connect(socket, &own.peer).explain(what)?;
     }
     multicast::apply(socket, &own.groups)?;
-    let lost = queue::apply(socket, saved.protocol, &own.datagrams)?;
+    let lost = queue::apply(socket, saved.protocol, &own.datagrams, &rebuild.sockets)?;
     if lost > 0 {
         rebuild.notes.push(format!("{lost} datagrams could not be put back into socket {}", own.name()));
     }
@@ -279,21 +283,22 @@ pub fn connect_again(socket: BorrowedFd, own: &InetV1) -> Result<()> {
 
 /// MPTCP may be switched off on this host; a plain TCP listener serves the same clients.
 fn make_ip(saved: &SocketV1, rebuild: &mut Rebuild) -> Result<OwnedFd> {
-    match make(saved, saved.protocol) {
+    match make(saved, saved.protocol, &rebuild.sockets) {
         Err(_) if saved.protocol == IPPROTO_MPTCP => {
             rebuild.notes.push("MPTCP is not available; a listener goes on with TCP".to_owned());
-            make(saved, IPPROTO_TCP)
+            make(saved, IPPROTO_TCP, &rebuild.sockets)
         }
-        Err(fault) if saved.kind == libc::SOCK_DGRAM => make_as_group(saved, fault),
+        Err(fault) if saved.kind == libc::SOCK_DGRAM => make_as_group(saved, fault, &rebuild.sockets),
         made => made,
     }
 }
 
 /// Who may have an ICMP socket is decided by group (`net.ipv4.ping_group_range`, icmp(7)). A thread of its own takes on
 /// the group of the socket's maker, and ends.
-fn make_as_group(saved: &SocketV1, fault: abi::Fault) -> Result<OwnedFd> {
-    let attempt =
-        || sys::privileges::take_group(saved.gid).ok().and_then(|()| make(saved, saved.protocol).ok());
+fn make_as_group(saved: &SocketV1, fault: abi::Fault, sockets: &Sockets) -> Result<OwnedFd> {
+    let attempt = || {
+        sys::privileges::take_group(saved.gid).ok().and_then(|()| make(saved, saved.protocol, sockets).ok())
+    };
     let made = std::thread::scope(|scope| scope.spawn(attempt).join());
     made.ok().flatten().ok_or(fault)
 }

@@ -2,6 +2,7 @@
 //! restore, this host would answer with a reset. A table of nftables drops those packets; peers send them again later.
 
 use super::messages::{Conversation, NLM_F_ACK, NLM_F_REQUEST, attribute, message, nest};
+use crate::sockets::Sockets;
 use std::net::{IpAddr, SocketAddr};
 
 const NETLINK_NETFILTER: i32 = 12;
@@ -24,12 +25,14 @@ pub type Flow = (SocketAddr, SocketAddr);
 #[derive(Debug)]
 pub struct Lock {
     table: String,
+    conversation: Conversation,
     kept: bool,
 }
 
 impl Lock {
     /// `name` must be unique on this host.
-    pub fn take(name: String, flows: &[Flow]) -> sys::Result<Self> {
+    pub fn take(name: String, flows: &[Flow], sockets: &Sockets) -> sys::Result<Self> {
+        let conversation = Conversation::from(sockets.netlink(NETLINK_NETFILTER)?);
         let table = attribute(1, &zero_ended(&name));
         let mut changes = vec![
             change(NEWTABLE, NLM_F_CREATE, std::slice::from_ref(&table)),
@@ -38,13 +41,17 @@ impl Lock {
         changes.extend(
             flows.iter().map(|flow| change(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, &rule(&name, flow))),
         );
-        commit(changes)?;
-        Ok(Self { table: name, kept: false })
+        commit(changes, &conversation)?;
+        Ok(Self { table: name, conversation, kept: false })
     }
 
     /// Takes charge of a lock that was kept; what its name does not find is gone already.
-    pub fn assume(name: String) -> Self {
-        Self { table: name, kept: false }
+    ///
+    /// # Errors
+    /// When this kernel has no packet filter, and so no lock.
+    pub fn assume(name: String, sockets: &Sockets) -> sys::Result<Self> {
+        let conversation = Conversation::from(sockets.netlink(NETLINK_NETFILTER)?);
+        Ok(Self { table: name, conversation, kept: false })
     }
 
     /// Leaves the packets held back, for the restore to end that.
@@ -62,7 +69,7 @@ impl Drop for Lock {
         if !self.kept {
             let table = attribute(1, &zero_ended(&self.table));
             // Somebody else may have removed it, with a reload of the firewall.
-            let _ = commit(vec![change(DELTABLE, 0, &[table])]);
+            let _ = commit(vec![change(DELTABLE, 0, &[table])], &self.conversation);
         }
     }
 }
@@ -81,7 +88,7 @@ fn change(kind: u16, flags: u16, attributes: &[Vec<u8>]) -> Change {
 }
 
 /// All changes happen, or none: they go between the marks of one batch. The last one is acknowledged.
-fn commit(changes: Vec<Change>) -> sys::Result<()> {
+fn commit(changes: Vec<Change>, conversation: &Conversation) -> sys::Result<()> {
     let mark = [&[0, 0][..], &NFNL_SUBSYS_NFTABLES.to_be_bytes()].concat();
     let mut batch = message(BATCH_BEGIN, NLM_F_REQUEST, 0, &mark);
     let last = changes.len();
@@ -90,7 +97,7 @@ fn commit(changes: Vec<Change>) -> sys::Result<()> {
         batch.extend(message(kind, NLM_F_REQUEST | acknowledge | flags, index as u32 + 1, &body));
     }
     batch.extend(message(BATCH_END, NLM_F_REQUEST, last as u32 + 1, &mark));
-    Conversation::open(NETLINK_NETFILTER)?.ask(&batch)
+    conversation.ask(&batch)
 }
 
 /// A chain on the way in to this host's own sockets, before connection tracking.
@@ -181,7 +188,8 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().expect("a name")).expect("a connection");
         let (mut server, peer) = listener.accept().expect("the other end");
         let name = format!("stasis-test-{}", std::process::id());
-        let Ok(lock) = Lock::take(name, &[(peer, server.local_addr().expect("a name"))]) else {
+        let Ok(lock) = Lock::take(name, &[(peer, server.local_addr().expect("a name"))], &Sockets::default())
+        else {
             return; // Not permitted, or a kernel without nftables.
         };
         client.write_all(b"x").expect("sent");

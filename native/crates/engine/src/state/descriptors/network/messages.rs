@@ -65,13 +65,17 @@ pub fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// A netlink socket of our own.
+#[derive(Debug)]
 pub struct Conversation(OwnedFd);
 
-impl Conversation {
-    pub fn open(protocol: i32) -> sys::Result<Self> {
-        network::socket(libc::AF_NETLINK, libc::SOCK_RAW, protocol).map(Self)
+impl From<OwnedFd> for Conversation {
+    /// Through this socket, about the network namespace that it was made in.
+    fn from(socket: OwnedFd) -> Self {
+        Self(socket)
     }
+}
 
+impl Conversation {
     /// Sends one dump request and returns the bodies of all messages that answer it.
     pub fn dump(&self, kind: u16, body: &[u8]) -> sys::Result<Vec<Vec<u8>>> {
         self.send(&message(kind, NLM_F_REQUEST | NLM_F_DUMP, 1, body))?;

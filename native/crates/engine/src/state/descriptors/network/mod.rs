@@ -6,7 +6,7 @@ pub mod connection;
 mod diagnosis;
 pub mod inet;
 mod lock;
-mod messages;
+pub mod messages;
 mod multicast;
 mod netlink;
 mod options;
@@ -20,6 +20,7 @@ use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
 use crate::rebuild::Rebuild;
+use crate::sockets::Sockets;
 use inet::RoleV1;
 use options::{OptionV1, SOL_SOCKET, Stage};
 use serde::{Deserialize, Serialize};
@@ -71,7 +72,7 @@ pub fn domain(found: &Found) -> Result<i32> {
 pub fn collect(found: &Found, id: DescriptionId, collection: &mut Collection) -> Result<SocketV1> {
     let socket = found.file.as_fd();
     let what = || format!("Could not examine {} of process {}", found.name(), found.pid);
-    in_own_namespace(found)?;
+    in_application_namespace(found, &collection.sockets)?;
     let domain = domain(found)?;
     let kind = option::number(socket, SOL_SOCKET, libc::SO_TYPE).explain(what)?;
     let mut saved = SocketV1 {
@@ -93,14 +94,14 @@ pub fn collect(found: &Found, id: DescriptionId, collection: &mut Collection) ->
     Ok(saved)
 }
 
-/// Sockets are made again in the namespace of this command, so they must live in it.
-fn in_own_namespace(found: &Found) -> Result<()> {
+/// Sockets are made again in one namespace, the application's own or that of this command, so they must live in it.
+fn in_application_namespace(found: &Found, sockets: &Sockets) -> Result<()> {
     let inode = |file: OwnedFd| std::fs::File::from(file).metadata().map(|meta| meta.ino());
     let Ok(theirs) = sys::network::namespace(found.file.as_fd()) else { return Ok(()) };
-    let ours = std::fs::metadata("/proc/thread-self/ns/net").map(|meta| meta.ino());
-    match (inode(theirs), ours) {
-        (Ok(theirs), Ok(ours)) if theirs != ours => {
-            found.refuse("it lives in another network namespace than stasis")
+    match inode(theirs) {
+        Ok(theirs) if theirs != sockets.namespace()? => {
+            let other = if sockets.are_inside() { "its application" } else { "stasis" };
+            found.refuse(&format!("it lives in another network namespace than {other}"))
         }
         _ => Ok(()),
     }
@@ -122,7 +123,7 @@ pub fn apply(mut sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuil
         let file = match &socket.body {
             BodyV1::Inet(own) => inet::apply(description.id, socket, own, rebuild)?,
             BodyV1::Netlink(own) => netlink::apply(socket, own, rebuild)?,
-            BodyV1::Packet(own) => packet::apply(socket, own)?,
+            BodyV1::Packet(own) => packet::apply(socket, own, &rebuild.sockets)?,
         };
         let flags = description.flags & (libc::O_NONBLOCK | libc::O_APPEND);
         sys::files::set_status_flags(file.as_fd(), flags).explain(what)?;
@@ -163,9 +164,9 @@ impl SocketV1 {
 }
 
 /// A new socket of the same owner, with what must be there before it gets a name.
-fn make(saved: &SocketV1, protocol: i32) -> Result<OwnedFd> {
+fn make(saved: &SocketV1, protocol: i32, sockets: &Sockets) -> Result<OwnedFd> {
     let what = || "Could not make a socket".to_owned();
-    let file = sys::network::socket(saved.domain, saved.kind, protocol).explain(what)?;
+    let file = sockets.make(saved.domain, saved.kind, protocol).explain(what)?;
     own(&file, saved);
     options::apply(file.as_fd(), &saved.options, Stage::Unbound, false)?;
     Ok(file)

@@ -53,7 +53,7 @@ fn numbers(bits: &[u8]) -> Vec<u32> {
 
 pub fn apply(saved: &SocketV1, own: &NetlinkV1, rebuild: &mut Rebuild) -> Result<OwnedFd> {
     let what = || "Could not restore a netlink socket".to_owned();
-    let file = make(saved, saved.protocol)?;
+    let file = make(saved, saved.protocol, &rebuild.sockets)?;
     let socket = file.as_fd();
     let port = super::messages::word(&own.local, 4);
     if port != 0 {

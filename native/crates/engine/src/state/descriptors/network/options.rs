@@ -41,8 +41,8 @@ pub const SO_BINDTODEVICE: i32 = libc::SO_BINDTODEVICE;
 pub const SO_PEEK_OFF: i32 = libc::SO_PEEK_OFF;
 const SO_SNDBUF: i32 = libc::SO_SNDBUF;
 const SO_RCVBUF: i32 = libc::SO_RCVBUF;
-pub const SO_SNDBUFFORCE: i32 = 32;
-pub const SO_RCVBUFFORCE: i32 = 33;
+const SO_SNDBUFFORCE: i32 = 32;
+const SO_RCVBUFFORCE: i32 = 33;
 const SO_BUF_LOCK: i32 = 72;
 pub const IP_FREEBIND: i32 = 15;
 pub const IP_TRANSPARENT: i32 = 19;
@@ -342,16 +342,30 @@ pub fn apply(socket: BorrowedFd, options: &[OptionV1], stage: Stage, connected: 
 
 fn set(socket: BorrowedFd, saved: &OptionV1) -> sys::Result<()> {
     match (saved.level, saved.name) {
-        (SOL_SOCKET, SO_SNDBUF) => set_buffer(socket, SO_SNDBUFFORCE, SO_SNDBUF, number(saved)),
-        (SOL_SOCKET, SO_RCVBUF) => set_buffer(socket, SO_RCVBUFFORCE, SO_RCVBUF, number(saved)),
+        // The kernel doubles what it is told (socket(7)).
+        (SOL_SOCKET, SO_SNDBUF) => Buffer::Send.set(socket, number(saved) / 2),
+        (SOL_SOCKET, SO_RCVBUF) => Buffer::Receive.set(socket, number(saved) / 2),
         (level, name) => set_option(socket, level, name, &saved.value),
     }
 }
 
-/// The kernel doubles what it is told (socket(7)). Beyond the host's maximum needs CAP_NET_ADMIN.
-fn set_buffer(socket: BorrowedFd, force: i32, plain: i32, doubled: i32) -> sys::Result<()> {
-    set_number(socket, SOL_SOCKET, force, doubled / 2)
-        .or_else(|_| set_number(socket, SOL_SOCKET, plain, doubled / 2))
+/// The buffers of a socket.
+#[derive(Clone, Copy, Debug)]
+pub enum Buffer {
+    Receive,
+    Send,
+}
+
+impl Buffer {
+    /// Sets its size: beyond the host's maximum where that is allowed (CAP_NET_ADMIN outside of all user namespaces), else
+    /// as far as that.
+    pub fn set(self, socket: BorrowedFd, bytes: i32) -> sys::Result<()> {
+        let (force, plain) = match self {
+            Self::Receive => (SO_RCVBUFFORCE, SO_RCVBUF),
+            Self::Send => (SO_SNDBUFFORCE, SO_SNDBUF),
+        };
+        set_number(socket, SOL_SOCKET, force, bytes).or_else(|_| set_number(socket, SOL_SOCKET, plain, bytes))
+    }
 }
 
 pub fn number(saved: &OptionV1) -> i32 {

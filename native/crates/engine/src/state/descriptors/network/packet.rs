@@ -6,6 +6,7 @@ use super::options::{SOL_PACKET, saved_number};
 use super::{Found, SocketV1, complete, make};
 use crate::collection::Collection;
 use crate::explain::{Explain, Result};
+use crate::sockets::Sockets;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -53,7 +54,7 @@ const SOCK_PACKET: i32 = 10;
 pub fn collect(found: &Found, collection: &mut Collection) -> Result<PacketV1> {
     let socket = found.file.as_fd();
     let what = || format!("Could not examine {} of process {}", found.name(), found.pid);
-    let known = packet_socket(found)?;
+    let known = packet_socket(found, &collection.sockets)?;
     let waiting = sys::network::conditions(socket).explain(what)? & libc::POLLIN != 0;
     if waiting && known.protocol != 0 {
         let name = found.name();
@@ -86,11 +87,11 @@ pub fn collect(found: &Found, collection: &mut Collection) -> Result<PacketV1> {
     })
 }
 
-pub fn apply(saved: &SocketV1, own: &PacketV1) -> Result<OwnedFd> {
+pub fn apply(saved: &SocketV1, own: &PacketV1, sockets: &Sockets) -> Result<OwnedFd> {
     let what = || "Could not restore a packet socket".to_owned();
     // Without a protocol at first, so that nothing arrives before it is complete. SOCK_PACKET cannot have it later.
     let late = saved.kind != SOCK_PACKET;
-    let file = make(saved, if late { 0 } else { i32::from(own.protocol.to_be()) })?;
+    let file = make(saved, if late { 0 } else { i32::from(own.protocol.to_be()) }, sockets)?;
     let socket = file.as_fd();
     complete(socket, saved, false)?;
     for (name, ring) in [(PACKET_RX_RING, own.receive_ring), (PACKET_TX_RING, own.send_ring)] {

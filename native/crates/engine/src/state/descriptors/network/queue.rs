@@ -1,9 +1,10 @@
 //! Datagrams that wait in a UDP socket. They are looked at one after the other (`SO_PEEK_OFF`, socket(7)), and put back by
 //! packets with their senders' addresses, made by hand (raw(7), `IP_HDRINCL`).
 
-use super::options::{SO_BINDTODEVICE, SO_PEEK_OFF, SO_RCVBUFFORCE, SOL_IP, SOL_IPV6, SOL_SOCKET};
+use super::options::{Buffer, SO_BINDTODEVICE, SO_PEEK_OFF, SOL_IP, SOL_IPV6, SOL_SOCKET};
 use super::{Found, address, wire};
 use crate::explain::{Explain, Result};
+use crate::sockets::Sockets;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::os::fd::BorrowedFd;
@@ -88,7 +89,12 @@ impl DatagramV1 {
 }
 
 /// Puts datagrams into the queue of a socket that has its name and its peer. Returns how many did not arrive.
-pub fn apply(socket: BorrowedFd, protocol: i32, datagrams: &[DatagramV1]) -> Result<usize> {
+pub fn apply(
+    socket: BorrowedFd,
+    protocol: i32,
+    datagrams: &[DatagramV1],
+    sockets: &Sockets,
+) -> Result<usize> {
     if datagrams.is_empty() {
         return Ok(0);
     }
@@ -99,13 +105,13 @@ pub fn apply(socket: BorrowedFd, protocol: i32, datagrams: &[DatagramV1]) -> Res
     if !device.is_empty() {
         set_option(socket, SOL_SOCKET, SO_BINDTODEVICE, b"\0").explain(what)?;
     }
-    set_number(socket, SOL_SOCKET, SO_RCVBUFFORCE, room.max(1 << 20) * 2).explain(what)?;
+    Buffer::Receive.set(socket, room.max(1 << 20) * 2).explain(what)?;
     let local = network::local_address(socket).explain(what)?;
     let mut lost = 0;
     for datagram in datagrams {
-        lost += usize::from(!inject(socket, protocol, datagram, &local).explain(what)?);
+        lost += usize::from(!inject(socket, protocol, datagram, &local, sockets).explain(what)?);
     }
-    set_number(socket, SOL_SOCKET, SO_RCVBUFFORCE, room / 2).explain(what)?;
+    Buffer::Receive.set(socket, room / 2).explain(what)?;
     if !device.is_empty() {
         set_option(socket, SOL_SOCKET, SO_BINDTODEVICE, &device).explain(what)?;
     }
@@ -113,7 +119,13 @@ pub fn apply(socket: BorrowedFd, protocol: i32, datagrams: &[DatagramV1]) -> Res
 }
 
 /// Sends one datagram to the socket; false when it did not arrive (a firewall, another socket of the same name).
-fn inject(socket: BorrowedFd, protocol: i32, datagram: &DatagramV1, local: &[u8]) -> sys::Result<bool> {
+fn inject(
+    socket: BorrowedFd,
+    protocol: i32,
+    datagram: &DatagramV1,
+    local: &[u8],
+    sockets: &Sockets,
+) -> sys::Result<bool> {
     let (Some(from), Some(local)) = (address::parse(&datagram.from), address::parse(local)) else {
         return Ok(false);
     };
@@ -122,7 +134,7 @@ fn inject(socket: BorrowedFd, protocol: i32, datagram: &DatagramV1, local: &[u8]
         address::parse(&datagram.to).map_or(local, |to| std::net::SocketAddr::new(to.ip(), local.port()));
     let to = address::reachable(address::on_wire(to), from.ip());
     let before = waiting(socket)?;
-    wire::send(from, to, &wire::datagram(from, to, protocol as u8, &datagram.bytes))?;
+    wire::send(from, to, &wire::datagram(from, to, protocol as u8, &datagram.bytes), sockets)?;
     Ok(waiting(socket)? > before)
 }
 

@@ -6,11 +6,12 @@ use super::connection::{
     TCP_REPAIR_WINDOW, TCP_TIMESTAMP,
 };
 use super::lock::Lock;
-use super::options::{SO_RCVBUFFORCE, SO_SNDBUFFORCE, SOL_SOCKET, SOL_TCP};
+use super::options::{Buffer, SOL_SOCKET, SOL_TCP};
 use super::{SocketV1, address, complete, make, wire};
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::rebuild::Rebuild;
+use crate::sockets::Sockets;
 use abi::Fault;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,9 +29,9 @@ const CHUNK: usize = 16 << 10;
 const OVERHEAD: usize = 1 << 20;
 
 /// Makes one connection in repair mode, with its queues. It stays so until [`go_live`].
-pub fn apply(saved: &SocketV1, own: &ConnectionV1) -> Result<OwnedFd> {
+pub fn apply(saved: &SocketV1, own: &ConnectionV1, sockets: &Sockets) -> Result<OwnedFd> {
     let what = || format!("Could not restore the TCP connection {}", title(own));
-    let file = make(saved, saved.protocol)?;
+    let file = make(saved, saved.protocol, sockets)?;
     let socket = file.as_fd();
     if own.pending {
         connect_again(socket, own).explain(what)?;
@@ -109,8 +110,8 @@ fn negotiated(own: &ConnectionV1) -> Vec<u8> {
 
 /// Fills the queues with what was received, and with what was sent but not acknowledged.
 fn fill(socket: BorrowedFd, own: &ConnectionV1) -> sys::Result<()> {
-    make_room(socket, SO_RCVBUFFORCE, own.received.bytes.len())?;
-    make_room(socket, SO_SNDBUFFORCE, own.written.bytes.len())?;
+    make_room(socket, Buffer::Receive, own.received.bytes.len())?;
+    make_room(socket, Buffer::Send, own.written.bytes.len())?;
     put(socket, RECEIVE_QUEUE, &own.received.bytes)?;
     put(socket, SEND_QUEUE, own.sent())?;
     let [wl1, snd_wnd, max_window, rcv_wnd, rcv_wup] = own.window;
@@ -122,10 +123,10 @@ fn fill(socket: BorrowedFd, own: &ConnectionV1) -> sys::Result<()> {
     set_option(socket, SOL_TCP, TCP_REPAIR_WINDOW, &window)
 }
 
-fn make_room(socket: BorrowedFd, name: i32, bytes: usize) -> sys::Result<()> {
+fn make_room(socket: BorrowedFd, buffer: Buffer, bytes: usize) -> sys::Result<()> {
     // Small writes take several times their size.
     let room = i32::try_from(bytes * 2 + OVERHEAD).unwrap_or(i32::MAX);
-    set_number(socket, SOL_SOCKET, name, room)
+    buffer.set(socket, room)
 }
 
 fn put(socket: BorrowedFd, queue: i32, bytes: &[u8]) -> sys::Result<()> {
@@ -153,9 +154,11 @@ impl ConnectionV1 {
 }
 
 /// Packets of peers reach this host again: for connections that are back, or for those that are not, to be told so.
+/// A lock in a namespace of the application's own has gone with that.
 pub fn let_in(image: &Chain) {
-    if let Some(name) = &image.connections.lock {
-        drop(Lock::assume(name.clone()));
+    if let (Some(name), None) = (&image.connections.lock, &image.network) {
+        // A host without nftables has no such lock.
+        drop(Lock::assume(name.clone(), &Sockets::default()));
     }
 }
 
@@ -171,17 +174,17 @@ pub fn go_live(image: &Chain, rebuild: &Rebuild) -> Result<()> {
         set_number(socket, SOL_TCP, TCP_REPAIR, OFF).explain(|| what(own))?;
     }
     for (own, socket) in connections() {
-        resume(socket, own).explain(|| what(own))?;
+        resume(socket, own, &rebuild.sockets).explain(|| what(own))?;
     }
     Ok(())
 }
 
 /// What was to be sent is sent, and the ends that either side has come to come once more.
-fn resume(socket: BorrowedFd, own: &ConnectionV1) -> sys::Result<()> {
+fn resume(socket: BorrowedFd, own: &ConnectionV1, sockets: &Sockets) -> sys::Result<()> {
     over_unless(send_all(socket, own.not_sent()))?;
     // In CLOSING both sides have said it without hearing the other.
     let fin_first = own.fin_received() && own.state != CLOSING;
-    let from_peer = || if own.fin_received() && !own.inside { end_by_peer(own) } else { Ok(()) };
+    let from_peer = || if own.fin_received() && !own.inside { end_by_peer(own, sockets) } else { Ok(()) };
     if fin_first {
         from_peer()?;
     }
@@ -210,30 +213,37 @@ const RST: u8 = 4;
 const ACK: u8 = 16;
 
 /// The peer's FIN, which it has sent long ago and will not send again.
-fn end_by_peer(own: &ConnectionV1) -> sys::Result<()> {
+fn end_by_peer(own: &ConnectionV1, sockets: &Sockets) -> sys::Result<()> {
     let Some((local, peer)) = own.names() else { return Ok(()) };
     let acknowledged = own.written.end.wrapping_sub(own.written.bytes.len() as u32);
-    wire::send(peer, local, &wire::segment(peer, local, own.received.end, acknowledged, FIN | ACK))
+    let fin = wire::segment(peer, local, own.received.end, acknowledged, FIN | ACK);
+    wire::send(peer, local, &fin, sockets)
 }
 
 /// A connection that is over, with bytes that were not read yet: made anew, and reset as from its peer. The peer's name
 /// is gone, and so is any trace of it.
-pub fn apply_closed(saved: &SocketV1, local: SocketAddr, unread: &[u8], error: bool) -> Result<OwnedFd> {
+pub fn apply_closed(
+    saved: &SocketV1,
+    local: SocketAddr,
+    unread: &[u8],
+    error: bool,
+    sockets: &Sockets,
+) -> Result<OwnedFd> {
     const FIRST: u32 = 1;
     let what = || format!("Could not restore the closed TCP connection at {local}");
-    let file = make(saved, saved.protocol)?;
+    let file = make(saved, saved.protocol, sockets)?;
     let socket = file.as_fd();
     // A port at which nobody talks (discard, RFC 863).
     let peer = SocketAddr::new(local.ip(), 9);
     let own = ConnectionV1::over(local, peer, FIRST, unread);
     connect(socket, &own).explain(what)?;
-    make_room(socket, SO_RCVBUFFORCE, unread.len()).explain(what)?;
+    make_room(socket, Buffer::Receive, unread.len()).explain(what)?;
     put(socket, RECEIVE_QUEUE, unread).explain(what)?;
     const OFF_SILENTLY: i32 = -1;
     set_number(socket, SOL_TCP, TCP_REPAIR, OFF_SILENTLY).explain(what)?;
     let (local, peer) = (address::on_wire(local), address::on_wire(peer));
     let reset = wire::segment(peer, local, own.received.end, own.written.end, RST | ACK);
-    wire::send(peer, local, &reset).explain(what)?;
+    wire::send(peer, local, &reset, sockets).explain(what)?;
     if !error {
         // Reading the error takes it away.
         number(socket, SOL_SOCKET, libc::SO_ERROR).explain(what)?;

@@ -1,5 +1,6 @@
 //! Packets made by hand and sent to this host's own sockets: how a queue is filled in other senders' names (raw(7)).
 
+use crate::sockets::Sockets;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use sys::network;
@@ -12,7 +13,7 @@ const UDPLITE: u8 = 136;
 const LONGEST: usize = 65_535;
 
 /// Sends what goes inside an IP packet of protocol `payload.0`.
-pub fn send(from: SocketAddr, to: SocketAddr, payload: &(u8, Vec<u8>)) -> sys::Result<()> {
+pub fn send(from: SocketAddr, to: SocketAddr, payload: &(u8, Vec<u8>), sockets: &Sockets) -> sys::Result<()> {
     let (protocol, body) = payload;
     let (packet, domain) = match (from.ip(), to.ip()) {
         (IpAddr::V4(source), IpAddr::V4(target)) => {
@@ -26,7 +27,7 @@ pub fn send(from: SocketAddr, to: SocketAddr, payload: &(u8, Vec<u8>)) -> sys::R
     if packet.len() > LONGEST {
         return Err(sys::Errno(libc::EMSGSIZE));
     }
-    let raw = network::socket(domain, libc::SOCK_RAW, IPPROTO_RAW)?;
+    let raw = sockets.make(domain, libc::SOCK_RAW, IPPROTO_RAW)?;
     // Where nobody has the address any more (IP_FREEBIND), the packet still goes through loopback.
     let _ = set_number(raw.as_fd(), libc::SOL_SOCKET, libc::SO_DONTROUTE, 0);
     let mut address = super::address::bytes(to);

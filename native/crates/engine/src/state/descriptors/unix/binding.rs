@@ -121,7 +121,7 @@ impl Binder<'_> {
             Err(error) => return Err(error).explain(what),
         }
         let node = open_node(place)?;
-        if names::is_taken(b"", Some(node.as_fd()), libc::SOCK_STREAM).explain(what)? {
+        if names::is_taken(b"", Some(node.as_fd()), libc::SOCK_STREAM, &self.rebuild.sockets).explain(what)? {
             return refuse("a running program is bound to it");
         }
         fs::remove_file(place).explain(what)

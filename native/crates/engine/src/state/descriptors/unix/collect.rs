@@ -6,6 +6,7 @@ use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
 use crate::ids::{DescriptionId, OriginalPid};
 use crate::procfs::Status;
+use crate::sockets::{Sockets, namespace_of};
 use crate::state::descriptors::Found;
 use crate::state::descriptors::external::ExternalV1;
 use crate::state::filesystem::{self, FileRefV1, View};
@@ -20,12 +21,16 @@ use sys::unix_sockets;
 
 const LISTENING: u8 = 10;
 const CONNECTED: u8 = 1;
+/// Why a socket is refused that would come back in the wrong network namespace.
+const ELSEWHERE: &str = "it is a socket of another network namespace than its process";
 
 /// A socket met, with what is needed to tell its place among the others.
 struct Met {
     socket: SocketV1,
     diag: UnixDiag,
     network: u64,
+    /// It lives in another network namespace than its process.
+    foreign: bool,
     /// The node that it is bound to.
     node: Option<OwnedFd>,
     peer_name: Option<Vec<u8>>,
@@ -52,34 +57,60 @@ pub struct Collector {
     pub sockets: Vec<SocketV1>,
 }
 
+/// What the kernel says of a socket, and where it found it.
+struct Answer {
+    diag: UnixDiag,
+    network: u64,
+    foreign: bool,
+}
+
 impl Collector {
-    fn ask(&mut self, pid: i32, inode: u64) -> Result<(u64, Option<UnixDiag>)> {
-        let what = || format!("Could not ask the kernel about the sockets of process {pid}");
-        let path = format!("/proc/{pid}/ns/net");
-        let network = std::fs::metadata(&path).explain(what)?.ino();
+    /// Asks in the network namespace of the process, then in this command's: standard streams may come from there.
+    fn ask(&mut self, pid: i32, inode: u64, sockets: &Sockets) -> Result<Option<Answer>> {
+        let process = pid.to_string();
+        for (holder, foreign) in [(process.as_str(), false), ("thread-self", true)] {
+            let network = namespace_of(holder)?;
+            if let Some(diag) = self.ask_in(network, holder, inode, sockets)? {
+                return Ok(Some(Answer { diag, network, foreign }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// `holder` is a process of that namespace.
+    fn ask_in(
+        &mut self,
+        network: u64,
+        holder: &str,
+        inode: u64,
+        sockets: &Sockets,
+    ) -> Result<Option<UnixDiag>> {
+        let what = || format!("Could not ask the kernel about the sockets of process {holder}");
         let diag = match self.diag.entry(network) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(fresh) => {
-                let own = std::fs::metadata("/proc/thread-self/ns/net").explain(what)?.ino();
-                let socket = if own == network {
+                let socket = if network == namespace_of("thread-self")? {
                     DiagSocket::open()
+                } else if network == sockets.namespace()? {
+                    const NETLINK_SOCK_DIAG: i32 = 4;
+                    sockets.netlink(NETLINK_SOCK_DIAG).map(DiagSocket::from)
                 } else {
-                    DiagSocket::open_in(File::open(&path).explain(what)?)
+                    DiagSocket::open_in(File::open(format!("/proc/{holder}/ns/net")).explain(what)?)
                 };
                 fresh.insert(socket.explain(what)?)
             }
         };
-        Ok((network, diag.unix(inode).explain(what)?))
+        diag.unix(inode).explain(what)
     }
 }
 
 pub fn collect(found: &Found, id: DescriptionId, collection: &mut Collection) -> Result<UnixV1> {
     let inode = found.meta.ino();
     let what = || format!("Could not examine {} of process {}", found.name(), found.pid);
-    let (network, diag) = collection.unix.ask(found.pid, inode)?;
-    let Some(diag) = diag else {
-        return found.refuse("it is a socket of another network namespace than its process");
+    let Some(answer) = collection.unix.ask(found.pid, inode, &collection.sockets)? else {
+        return found.refuse(ELSEWHERE);
     };
+    let Answer { diag, network, foreign } = answer;
     let fd = found.file.as_fd();
     let kind = unix_sockets::number_option(fd, libc::SO_TYPE).explain(what)?;
     let fault = unix_sockets::events(fd).explain(what)? & libc::POLLERR != 0;
@@ -105,6 +136,7 @@ pub fn collect(found: &Found, id: DescriptionId, collection: &mut Collection) ->
         socket,
         diag,
         network,
+        foreign,
         node,
         peer_name: unix_sockets::peer_name(fd).explain(what)?,
         unreceived: unix_sockets::unreceived(fd).unwrap_or(0),
@@ -252,6 +284,9 @@ pub fn finish(
     let mut met = std::mem::take(&mut collection.unix.met);
     let externals = externals(stands, &met);
     met.retain(|_, one| !externals.contains_key(&one.socket.description));
+    if let Some(one) = met.values().find(|one| one.foreign) {
+        return one.refuse(ELSEWHERE);
+    }
     let states = met.values().map(|one| Ok((one.socket.id.0, state_of(one, &met, collection)?)));
     let states: Vec<(u64, StateV1)> = states.collect::<Result<_>>()?;
     for (inode, state) in states {
@@ -259,8 +294,11 @@ pub fn finish(
             one.socket.state = state;
         }
     }
-    let held: Vec<u64> =
-        met.values().filter(|one| holds_name(one, &met)).map(|one| one.socket.id.0).collect();
+    let held: Vec<u64> = met
+        .values()
+        .filter(|one| holds_name(one, &met, &collection.sockets))
+        .map(|one| one.socket.id.0)
+        .collect();
     for one in met.values_mut() {
         let is_held = held.contains(&one.socket.id.0);
         one.socket.name.iter_mut().for_each(|name| name.held |= is_held);
@@ -352,7 +390,7 @@ fn outside(one: &Met, peer: u64, name: Option<ByteBuf>, collection: &mut Collect
 
 /// An accepted socket has the name of its listener; one that was bound itself has it too. Which it is shows where
 /// there is no such listener and yet the name is taken.
-fn holds_name(one: &Met, met: &BTreeMap<u64, Met>) -> bool {
+fn holds_name(one: &Met, met: &BTreeMap<u64, Met>, sockets: &Sockets) -> bool {
     let Some(name) = &one.socket.name else { return false };
     if name.held {
         return true;
@@ -366,5 +404,5 @@ fn holds_name(one: &Met, met: &BTreeMap<u64, Met>) -> bool {
     };
     let alone = met.values().filter(same).count() == 1;
     let node = one.node.as_ref().map(|node| node.as_fd());
-    alone && names::is_taken(&name.bytes, node, one.socket.kind).unwrap_or(false)
+    alone && names::is_taken(&name.bytes, node, one.socket.kind, sockets).unwrap_or(false)
 }

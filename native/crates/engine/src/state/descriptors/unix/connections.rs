@@ -130,7 +130,7 @@ impl<'s> Workshop<'s> {
     /// A listener that has been closed since, for as long as this takes.
     fn stand_in(&mut self, link: &Link) -> Result<Listener> {
         let what = || "Could not make a socket to connect through".to_owned();
-        let socket = unix_sockets::socket(link.kind).explain(what)?;
+        let socket = self.rebuild.sockets.unix(link.kind).explain(what)?;
         let (node, placed) = self.binder().bind(&socket, &link.name)?;
         self.left.placed.extend(placed);
         let face = link.client.credentials();
@@ -158,8 +158,8 @@ impl<'s> Workshop<'s> {
 
     /// A socket that stands for one which has been closed.
     fn stranger(&mut self, kind: i32, name: Option<&ByteBuf>) -> Result<OwnedFd> {
-        let socket =
-            unix_sockets::socket(kind).explain(|| "Could not make a socket for a closed peer".to_owned())?;
+        let what = || "Could not make a socket for a closed peer".to_owned();
+        let socket = self.rebuild.sockets.unix(kind).explain(what)?;
         if let Some(name) = name {
             self.binder().bind_passing(&socket, name)?;
         }

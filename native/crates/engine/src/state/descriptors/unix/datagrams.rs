@@ -6,6 +6,7 @@ use super::workshop::{Stranger, Workshop};
 use super::{MessageV1, SocketId, SocketV1, StateV1, names, options, settling};
 use crate::explain::{Explain, Result};
 use crate::rebuild::Rebuild;
+use crate::sockets::Sockets;
 use abi::{Code, Fault};
 use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -62,8 +63,8 @@ impl<'s> Workshop<'s> {
     }
 
     fn make_stranger(&self, kind: i32, name: &[u8]) -> Result<Stranger> {
-        let socket =
-            unix_sockets::socket(kind).explain(|| "Could not make a socket for a closed one".to_owned())?;
+        let what = || "Could not make a socket for a closed one".to_owned();
+        let socket = self.rebuild.sockets.unix(kind).explain(what)?;
         let node = if name.is_empty() { None } else { self.binder().bind_passing(&socket, name)? };
         Ok(Stranger { socket, node })
     }
@@ -211,7 +212,7 @@ impl<'r> Post<'r> {
                     let name = names::printable(name);
                     self.notes
                         .push(format!("nobody listens at \"{name}\" now ({errno}): sending there will fail"));
-                    return connect_to_nobody(file, socket.kind).explain(what);
+                    return connect_to_nobody(file, socket.kind, &self.rebuild.sockets).explain(what);
                 }
                 Ok(())
             }
@@ -235,8 +236,8 @@ impl<'r> Post<'r> {
 }
 
 /// Connects to a socket that is closed at once: sending reports that nobody listens.
-fn connect_to_nobody(file: BorrowedFd, kind: i32) -> sys::Result<()> {
-    let closed = unix_sockets::socket(kind)?;
+fn connect_to_nobody(file: BorrowedFd, kind: i32, sockets: &Sockets) -> sys::Result<()> {
+    let closed = sockets.unix(kind)?;
     let name = format!("\0stasis-closed-{}", std::process::id()).into_bytes();
     unix_sockets::bind(closed.as_fd(), &name)?;
     unix_sockets::connect(file, &name)

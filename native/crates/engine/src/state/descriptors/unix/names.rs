@@ -1,6 +1,7 @@
 //! Names of sockets: as text, and where the node of a relative one lies.
 
 use super::NodeV1;
+use crate::sockets::Sockets;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use sys::unix_sockets;
 
@@ -29,11 +30,11 @@ pub fn directory_of<'p>(path: &'p [u8], name: &[u8]) -> Option<&'p [u8]> {
 
 /// Is any socket bound to this name now? Asked in ways that no owner of the name notices: a node refuses a connection
 /// of another type with EPROTOTYPE, and an abstract name cannot be bound twice.
-pub fn is_taken(name: &[u8], node: Option<BorrowedFd>, kind: i32) -> sys::Result<bool> {
+pub fn is_taken(name: &[u8], node: Option<BorrowedFd>, kind: i32, sockets: &Sockets) -> sys::Result<bool> {
     match node {
         Some(node) => {
             let other = if kind == libc::SOCK_DGRAM { libc::SOCK_STREAM } else { libc::SOCK_DGRAM };
-            let probe = unix_sockets::socket(other)?;
+            let probe = sockets.unix(other)?;
             match unix_sockets::connect(probe.as_fd(), &through(node)) {
                 Err(sys::Errno(libc::EPROTOTYPE)) => Ok(true),
                 Err(sys::Errno(libc::ECONNREFUSED | libc::EACCES)) => Ok(false),
@@ -43,7 +44,7 @@ pub fn is_taken(name: &[u8], node: Option<BorrowedFd>, kind: i32) -> sys::Result
             }
         }
         None => {
-            let probe = unix_sockets::socket(kind)?;
+            let probe = sockets.unix(kind)?;
             match unix_sockets::bind(probe.as_fd(), name) {
                 Err(sys::Errno(libc::EADDRINUSE)) => Ok(true),
                 other => other.map(|()| false),
@@ -90,8 +91,9 @@ mod tests {
     fn a_name_is_taken_while_its_socket_lives() {
         let socket = unix_sockets::socket(libc::SOCK_STREAM).unwrap();
         let name = format!("\0stasis-test-{}", std::process::id()).into_bytes();
-        assert_eq!(is_taken(&name, None, libc::SOCK_STREAM), Ok(false));
+        let taken = || is_taken(&name, None, libc::SOCK_STREAM, &Sockets::default());
+        assert_eq!(taken(), Ok(false));
         unix_sockets::bind(socket.as_fd(), &name).unwrap();
-        assert_eq!(is_taken(&name, None, libc::SOCK_STREAM), Ok(true));
+        assert_eq!(taken(), Ok(true));
     }
 }

@@ -10,7 +10,6 @@ use crate::rebuild::Rebuild;
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use sys::unix_sockets;
 
 /// What must last until queues are filled.
 #[derive(Default)]
@@ -117,7 +116,10 @@ impl<'s> Workshop<'s> {
             .collect();
         for socket in self.sockets {
             if !accepted.contains(&socket.id) && !self.made.contains_key(&socket.id) {
-                let file = unix_sockets::socket(socket.kind)
+                let file = self
+                    .rebuild
+                    .sockets
+                    .unix(socket.kind)
                     .explain(|| format!("Could not make {}", socket.label()))?;
                 self.made.insert(socket.id, file);
             }

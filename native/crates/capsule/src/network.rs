@@ -1,0 +1,67 @@
+//! What connects a capsule's network namespace with others, and sockets that are made in it.
+
+use crate::link::{Link, LinkError};
+use crate::{Aid, faults};
+use abi::network::OwnNetwork;
+use abi::request::Home;
+use abi::wire::{Reply, Request};
+use abi::{Code, Fault};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+use sys::Errno;
+
+/// What leads out of a network namespace: interfaces, addresses, routes. Dropping it before [`keep`](Self::keep) takes
+/// all of that out again.
+pub struct Connections;
+
+impl Connections {
+    /// Puts in what `own` lists. `namespace` is a new one, in which loopback is up and no process of the application is
+    /// yet.
+    ///
+    /// # Errors
+    /// When an interface cannot be made; nothing is left then.
+    pub fn make(_namespace: BorrowedFd<'_>, own: &OwnNetwork) -> Result<Self, Fault> {
+        match own.links.first() {
+            None => Ok(Self),
+            Some(link) => Err(Fault::new(
+                Code::HostLacks,
+                format!("Could not connect {} with the bridge {}", link.interface, link.bridge),
+            )
+            .because("this build of stasis connects no network namespaces")),
+        }
+    }
+
+    /// The application lives: the connections last as long as its namespace.
+    pub fn keep(self) {}
+}
+
+/// Makes sockets in the network namespace of a capsule, by way of its helper: to enter the namespace oneself takes
+/// privileges that only root has.
+pub struct SocketMaker(Mutex<Link>);
+
+impl SocketMaker {
+    /// Connects to the helper of a capsule.
+    ///
+    /// # Errors
+    /// [`Code::NoTarget`] when it does not run.
+    pub fn connect(home: &Home, aid: &Aid) -> Result<Self, Fault> {
+        let link = Link::connect(home, aid);
+        link.map(|link| Self(Mutex::new(link))).map_err(faults::about(&format!("reach \"{aid}\"")))
+    }
+
+    /// A new socket, close-on-exec (socket(2)).
+    ///
+    /// # Errors
+    /// Those of socket(2); `ESRCH` when the helper has ended, `EIO` when it cannot be understood.
+    pub fn socket(&self, domain: i32, kind: i32, protocol: i32) -> sys::Result<OwnedFd> {
+        // A request and its answer are one step, so a panic between them cannot leave half a message.
+        let mut link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match link.ask(&Request::Socket { domain, kind, protocol }, &[]) {
+            Ok((Reply::Descriptor, descriptors)) => descriptors.into_iter().next().ok_or(Errno::EIO),
+            Ok(_) => Err(Errno::EIO),
+            Err(LinkError::Failed(failure)) => Err(Errno(failure.errno)),
+            Err(LinkError::Ended) => Err(Errno::ESRCH),
+            Err(_) => Err(Errno::EIO),
+        }
+    }
+}
