@@ -39,6 +39,21 @@ export interface Origin {
   generation: number;
 }
 
+/** A folder that belongs to an application's state. */
+export interface Volume {
+  path: string;
+  /** The host's folder, or what the application's own view of it is made of. */
+  view: "host" | "overlay" | "copy";
+}
+
+/** A captured folder. */
+export interface CapturedVolume {
+  path: string;
+  files: number;
+  /** Of all files. */
+  bytes: number;
+}
+
 export interface Application extends Ending {
   aid: string;
   name: string;
@@ -51,6 +66,8 @@ export interface Application extends Ending {
   command: string[];
   /** Of a clone. */
   origin?: Origin;
+  /** Left out when there are none. */
+  volumes?: Volume[];
   rss_bytes?: number;
 }
 
@@ -103,6 +120,8 @@ export interface Inspection {
   shared_bytes: number;
   /** What its UNIX sockets are bound to; abstract names begin with `@`. */
   unix_names: string[];
+  /** Folders of the host that were captured with it; left out when there are none. */
+  volumes?: CapturedVolume[];
   processes: ImageProcess[];
   sections: Section[];
   bytes: number;
@@ -152,6 +171,12 @@ export type IdKeeping = "auto" | "namespace" | "translate";
 /** Where calls that bear ids are seen, where these are translated. */
 export type Interpose = "auto" | "library" | "kernel" | "off";
 
+/**
+ * Which folders a restored application has as its volumes: views of its own of what was captured (the default), the host's as
+ * they are, or the host's with what was captured put back.
+ */
+export type Volumes = "own" | "host" | "back";
+
 export interface RunRequest {
   name: string;
   argv: string[];
@@ -162,6 +187,8 @@ export interface RunRequest {
   hostname?: string;
   ids?: IdKeeping;
   interpose?: Interpose;
+  /** Folders that belong to its state; absolute. */
+  volumes?: string[];
 }
 
 export interface Started {
@@ -208,6 +235,7 @@ export interface RestoreRequest {
   origin?: Origin;
   /** The checksums of page data were compared already, by `verify`. */
   checked?: boolean;
+  volumes?: Volumes;
 }
 
 /** `aid` and `name` are absent for a process tree, which comes back in the caller's namespaces. */
@@ -236,6 +264,7 @@ export interface Operations {
   snapshot: { request: SnapshotRequest; response: SnapshotTaken };
   restore: { request: RestoreRequest; response: Restored };
   inspect: { request: { dir: string }; response: Inspection };
+  link_volumes: { request: { from: string; to: string }; response: { volumes: number } };
   verify: { request: { dir: string }; response: { ok: true; bytes: number } };
   list: { request: { folder: string }; response: { snapshots: Listed[] } };
   doctor: { request: Record<never, never>; response: { checks: Check[] } };

@@ -21,6 +21,12 @@ export function restore(open: Open): CommandUnknownOpts {
       new Option("--tcp <WHAT>", "go on with TCP connections, or restore them closed (default: keep)")
         .choices(["keep", "close"] as const),
     )
+    .addOption(
+      new Option(
+        "--volumes <WHICH>",
+        "give it views of its own of what was captured, the host's folders as they are, or put back (default: own)",
+      ).choices(["own", "host", "back"] as const),
+    )
     .action(async (given, options, command) => {
       const session = open(outputOptions(command));
       const dir = await session.snapshotFolder(given);
@@ -35,6 +41,7 @@ export function restore(open: Open): CommandUnknownOpts {
         terminal: session.caller.terminal && !detach,
         files,
         ...(options.tcp !== undefined && { tcp: options.tcp }),
+        ...(options.volumes !== undefined && { volumes: options.volumes }),
         ...(name !== undefined && { name }),
         ...(origin !== undefined && { origin }),
       });

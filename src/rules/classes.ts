@@ -1,4 +1,12 @@
-import type { Descriptor, IdRow, ImageProcess, Inspection, MappedFile } from "../../ffi/messages.ts";
+import type {
+  CapturedVolume,
+  Descriptor,
+  IdRow,
+  ImageProcess,
+  Inspection,
+  MappedFile,
+} from "../../ffi/messages.ts";
+import { count } from "../ui/format.ts";
 import type { Rules } from "./rules.ts";
 
 export type Treatment = "share" | "copy-on-write" | "virtualise" | "multiplex" | "customise";
@@ -25,8 +33,9 @@ export function classify(inspection: Inspection, ids: readonly IdRow[], rules: R
     ...sharedMemory(inspection),
     ...inspection.processes.flatMap((process) => openFiles(process, inspection, rules)),
     ...inspection.processes.flatMap((process) => kernelObjects(process, rules)),
-    ...inspection.unix_names.map(unixName),
+    ...inspection.unix_names.map((name) => unixName(name, inspection)),
     ...ids.map(idOf),
+    ...(inspection.volumes ?? []).map(volumeOf),
     hostname(inspection, rules),
   ];
   return unique(resources);
@@ -81,6 +90,15 @@ function writtenFile(kind: string, path: string, at: Inspection, rules: Rules, b
     return own(kind, path, "copy-on-write", "each clone has a /dev/shm of its own, with what it held", bytes);
   }
   if (isMoved(path, rules)) return moved(kind, path, bytes);
+  if (isInVolume(path, at)) {
+    return own(
+      kind,
+      path,
+      "copy-on-write",
+      "it is in a volume, of which each clone has a view of its own",
+      bytes,
+    );
+  }
   if (path.startsWith("/dev/") || path.startsWith("/proc/")) {
     return share(kind, path, "it is the kernel's, and holds nothing of the application", bytes);
   }
@@ -90,6 +108,15 @@ function writtenFile(kind: string, path: string, at: Inspection, rules: Rules, b
 
 function moved(kind: string, path: string, bytes?: number): Resource {
   return own(kind, path, "customise", "the rules give each clone a path of its own", bytes);
+}
+
+function isInVolume(path: string, { volumes = [] }: Inspection): boolean {
+  return volumes.some((volume) => isWithin(path, volume.path));
+}
+
+function volumeOf({ path, bytes, files }: CapturedVolume): Resource {
+  const why = `captured with the memory (${count(files, "file")}): each clone sees a view of its own`;
+  return own("volume", path, "copy-on-write", why, bytes);
 }
 
 function memoryOf({ pid, comm, bytes }: ImageProcess): Resource {
@@ -153,7 +180,15 @@ function connections({ tcp }: Rules): string {
     : 'tcp = "close" restores connections closed';
 }
 
-function unixName(name: string): Resource {
+function unixName(name: string, inspection: Inspection): Resource {
+  if (isInVolume(name, inspection)) {
+    return own(
+      "unix socket",
+      name,
+      "virtualise",
+      "it is bound in a volume, of which each clone has its own view",
+    );
+  }
   const why = name.startsWith("@")
     ? "the name is one of the host's network namespace: only one clone at a time can have it"
     : "a socket keeps its path: only one clone at a time can be bound to it";

@@ -60,6 +60,19 @@ pub enum Interpose {
     Off,
 }
 
+/// Which folders a restored application has as its volumes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Volumes {
+    /// Views of its own of what was captured; the host's folders are not touched.
+    #[default]
+    Own,
+    /// The host's folders, as they are.
+    Host,
+    /// The host's folders, with what was captured put back.
+    Back,
+}
+
 /// What an application is a clone of, by itself or by the snapshot that it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +113,9 @@ requests! {
         ids: IdKeeping,
         #[serde(default)]
         interpose: Interpose,
+        /// Folders that belong to the application's state.
+        #[serde(default)]
+        volumes: Vec<PathBuf>,
     }
     /// Relay the caller's standard streams to an application's terminal until it ends.
     Attach {
@@ -161,7 +177,11 @@ requests! {
         /// The caller had the checksums of page data compared already, by `verify`.
         #[serde(default)]
         checked: bool,
+        #[serde(default)]
+        volumes: Volumes,
     }
+    /// Give what was captured of volumes in the image `from` second names in the image `to`, a folder that has none yet.
+    LinkVolumes { from: PathBuf, to: PathBuf }
     /// Describe a snapshot.
     Inspect { dir: PathBuf }
     /// Check every checksum of a snapshot.

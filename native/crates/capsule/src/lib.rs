@@ -4,6 +4,8 @@
 //! DATA/apps/AID/meta.json      who the application is; written once by the command that starts it
 //! DATA/apps/AID/status.json    how its root process ended; written by the helper
 //! DATA/apps/AID/log            what it wrote while nobody was attached
+//! DATA/apps/AID/volumes/N      its own view of a volume, in a restored application
+//! DATA/layers/NAME             a captured volume that views lie on
 //! RUN/AID.sock                 the helper's socket; an application runs as long as it can be connected to
 //! ```
 #![forbid(unsafe_code)]
@@ -20,6 +22,7 @@ mod home;
 mod hosted;
 mod interposition;
 mod launched;
+mod layers;
 mod link;
 mod listing;
 mod meta;
@@ -30,16 +33,19 @@ mod start;
 mod stop;
 
 pub use abi::request::Home;
-pub use abi::wire::{ClockOffsets, Ending, IpcList, Own, Recipient};
+pub use abi::wire::{ClockOffsets, Ending, IpcList, Own, Recipient, ViewKind};
 pub use aid::Aid;
 pub use attach::{attach, attach_pid};
 pub use building::{Blank, BuildSpec, Building, build};
 pub use capsule::{Capsule, Hosted, find, wait};
 pub use exec::{ExecSpec, exec};
+pub use helper::has_privileges;
 pub use hosted::processes_of;
 pub use interposition::Interposition;
 pub use launched::{depart, emulate};
+pub use layers::{VOLUMES, claim_layer, layers};
 pub use listing::{Application, State, list, remove};
+pub use meta::Volume;
 pub use owner::owner_of;
 pub use start::{Output, RunSpec, Started, start};
 pub use stop::{Stopped, stop};

@@ -2,7 +2,7 @@
 
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
-use crate::meta::Meta;
+use crate::meta::{Meta, Volume};
 use crate::registration::{Particulars, Registration, register};
 use crate::{Aid, faults, helper, hosted, launched};
 use abi::request::Home;
@@ -34,6 +34,8 @@ pub struct RunSpec {
     pub output: Output,
     /// Translate System V ids instead of making an IPC namespace.
     pub interposition: Option<Interposition>,
+    /// Folders of the host that belong to its state.
+    pub volumes: Vec<String>,
     /// Whether the caller will [`attach`](crate::attach()) from this process: nothing is logged until then.
     pub attached: bool,
 }
@@ -75,6 +77,7 @@ pub fn start(home: &Home, spec: RunSpec, init: &[u8]) -> Result<Started, Fault> 
             terminal: spec.output == Output::Terminal,
             translation: translation(home, spec.interposition)?,
             origin: None,
+            volumes: spec.volumes.iter().map(|path| Volume { path: path.clone(), view: None }).collect(),
         },
     )?;
     begin(registration, spec, init).map_err(|error| match error {

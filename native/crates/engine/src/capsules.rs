@@ -1,8 +1,11 @@
 //! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
 
+use crate::state::volumes::requested;
 use abi::request::{Attach, Exec, IdKeeping, Interpose, Origin, Owner, Ps, Remove, Run, Signal, Stop, Wait};
 use abi::{Code, Control, Fault};
-use capsule::{Aid, Application, Ending, ExecSpec, Interposition, Output, Recipient, RunSpec, State};
+use capsule::{
+    Aid, Application, Ending, ExecSpec, Interposition, Output, Recipient, RunSpec, State, ViewKind, Volume,
+};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -56,10 +59,20 @@ struct Row {
     /// Of a clone: the template that it comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<Origin>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    volumes: Vec<Folder>,
     #[serde(flatten)]
     ending: Option<Ending>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rss_bytes: Option<u64>,
+}
+
+/// A folder that belongs to an application's state.
+#[derive(Serialize)]
+struct Folder {
+    path: String,
+    /// `host`, or what its own view is made of.
+    view: &'static str,
 }
 
 /// The application of a process.
@@ -96,6 +109,7 @@ fn conflict(why: &str) -> Fault {
 
 pub fn run(request: Run, init: &[u8]) -> Result<Started, Fault> {
     let interposition = interposition(request.ids, request.interpose)?;
+    let volumes = requested(&request.volumes, &request.home)?;
     let output = match (request.terminal, request.detach) {
         (true, _) => Output::Terminal,
         (false, true) => Output::Log,
@@ -109,6 +123,7 @@ pub fn run(request: Run, init: &[u8]) -> Result<Started, Fault> {
         hostname: request.hostname,
         output,
         interposition,
+        volumes,
         attached: !request.detach,
     };
     let started = capsule::start(&request.home, spec, init)?;
@@ -189,9 +204,21 @@ impl From<Application> for Row {
             started: application.started,
             command: application.command,
             origin: application.origin,
+            volumes: application.volumes.into_iter().map(Folder::from).collect(),
             ending: application.ending,
             rss_bytes: application.rss_bytes,
         }
+    }
+}
+
+impl From<Volume> for Folder {
+    fn from(volume: Volume) -> Self {
+        let view = match volume.view {
+            None => "host",
+            Some(ViewKind::Overlay { .. }) => "overlay",
+            Some(ViewKind::Copy) => "copy",
+        };
+        Self { path: volume.path, view }
     }
 }
 

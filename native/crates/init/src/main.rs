@@ -23,6 +23,7 @@ mod requests;
 mod stacks;
 mod sweep;
 mod translation;
+mod views;
 mod warden;
 mod world;
 

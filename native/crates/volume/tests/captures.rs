@@ -7,6 +7,9 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use volume::{BodyV1, Circumstances, Error, Known, Layers, TreeV1};
 
+/// What somebody does to a capture.
+type Damage<'a> = &'a dyn Fn(&Path);
+
 /// A folder that goes with the test.
 struct Scratch(PathBuf);
 
@@ -151,7 +154,7 @@ fn every_difference_from_what_was_captured_is_found() {
     let scratch = Scratch::new("damage");
     populate(&scratch.at("from"));
     let tree = capture(&scratch.at("from"), &scratch.at("to"), &Known::default());
-    let damages: [(&str, &dyn Fn(&Path)); 8] = [
+    let damages: [(&str, Damage); 8] = [
         ("missing", &|folder| fs::remove_file(folder.join("fifo")).unwrap()),
         ("put into", &|folder| fs::write(folder.join("more"), "").unwrap()),
         ("mode", &|folder| {

@@ -43,6 +43,8 @@ pub fn check(chain: &Chain, known: &Known) -> Check {
         ensure(chain.capsule.is_some(), "posix_memory", "only a capsule has it")?;
         super::posix_memory::check(folder, known)?;
     }
+    ensure(chain.volumes.is_empty() || chain.capsule.is_some(), "volumes", "only a capsule has them")?;
+    super::volumes::check(&chain.volumes)?;
     let Some(capsule) = &chain.capsule else { return Ok(()) };
     let is_there = |pid| chain.processes.iter().any(|process| process.pid == pid);
     ensure(capsule.root.is_none_or(is_there), "capsule.root", "it is none of the processes")?;
