@@ -136,7 +136,7 @@ function openFiles(process: ImageProcess, inspection: Inspection, rules: Rules):
     if (descriptor.detail !== path) {
       return own("deleted file", path, "copy-on-write", "its contents are in the snapshot");
     }
-    if (/write/.test(String(descriptor.flags))) return writtenFile("open file", path, inspection, rules);
+    if (/write/.test(String(descriptor.flags)) || isInVolume(path, inspection)) return writtenFile("open file", path, inspection, rules);
     if (isMoved(path, rules)) return moved("open file", path);
     return share("open file", path, "it is open for reading only");
   });

@@ -14,6 +14,7 @@ use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
 use crate::state::{cgroups, descriptors, host, posix_memory, posix_queues, system_v, translation, volumes};
 use crate::summary::SummaryV1;
+use ::capsule::ViewKind;
 use abi::request::{Snapshot, Target, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotWriter;
@@ -211,6 +212,9 @@ impl Subject {
             collection.terminals.own_devpts = source.device(source.own.terminals, "/dev/pts");
             collection.ghosts.own_memory = source.device(source.own.shared_memory, posix_memory::FOLDER);
             collection.ghosts.volumes = source.volumes.iter().map(|volume| volume.path.clone()).collect();
+            let overlays =
+                source.volumes.iter().filter(|volume| matches!(volume.view, Some(ViewKind::Overlay { .. })));
+            collection.overlays = overlays.map(|volume| volume.path.clone()).collect();
             collection.log = std::fs::metadata(&source.log).ok().map(|meta| (meta.dev(), meta.ino()));
         }
         collection

@@ -5,9 +5,12 @@ use abi::wire::{Failure, Step, View, ViewKind};
 use std::ffi::CString;
 use sys::{Errno, mounts};
 
-/// Files that are renamed leave no trace but in attributes, which only the privileged may set; whole copies are made of
-/// what is written to; names of one file are not told apart by an index (they are copied beforehand).
-const OPTIONS: &str = "lowerdir=lower,upperdir=upper,workdir=work,index=off,metacopy=off";
+/// Whole copies are made of what is written to.
+const OPTIONS: &str = "lowerdir=lower,upperdir=upper,workdir=work,metacopy=off";
+/// Folders of the lower layer can be renamed, and a file keeps its inode number when it is first written to: its layer's
+/// files have several names, so that takes an index, which not every file system can have.
+const PRIVILEGED: [&str; 2] = ["redirect_dir=on,index=on", "redirect_dir=on,index=off"];
+const OF_USERS: [&str; 1] = ["userxattr,index=off"];
 
 /// Mounts a view. What the folder that it covers permits on the host is all that it permits.
 pub fn mount(view: &View) -> Result<(), Failure> {
@@ -15,13 +18,18 @@ pub fn mount(view: &View) -> Result<(), Failure> {
     let flags = mounts::restrictions(&target).map_err(at(Step::View))?;
     match view.kind {
         ViewKind::Overlay { user } => {
-            let own = if user { "userxattr" } else { "redirect_dir=on" };
-            let options = c_string(&format!("{OPTIONS},{own}"))?;
             // Short names have no letter in them that would have to be escaped.
             std::env::set_current_dir(&view.folder).map_err(crate::link::at_io(Step::View))?;
-            let mounted = mounts::mount_overlay(&target, flags, &options);
+            let mut mounted = Err(Failure { step: Step::View, errno: Errno::EINVAL.0 });
+            for own in if user { &OF_USERS[..] } else { &PRIVILEGED[..] } {
+                let options = c_string(&format!("{OPTIONS},{own}"))?;
+                mounted = mounts::mount_overlay(&target, flags, &options).map_err(at(Step::View));
+                if mounted.is_ok() {
+                    break;
+                }
+            }
             std::env::set_current_dir("/").map_err(crate::link::at_io(Step::View))?;
-            mounted.map_err(at(Step::View))
+            mounted
         }
         ViewKind::Copy => {
             let tree = c_string(&format!("{}/tree", view.folder))?;

@@ -73,3 +73,59 @@ fn check_body(entry: &EntryV1, before: &[EntryV1]) -> Check {
         BodyV1::Folder | BodyV1::Fifo | BodyV1::Device { .. } => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_bytes::ByteBuf;
+    use volume::TreeV1;
+
+    fn entry(path: &[u8], body: BodyV1) -> EntryV1 {
+        EntryV1 {
+            path: ByteBuf::from(path.to_vec()),
+            body,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            accessed_ns: 0,
+            modified_ns: 0,
+            attributes: Vec::new(),
+        }
+    }
+
+    fn volume(path: &str, entries: Vec<EntryV1>) -> VolumeV1 {
+        let entries = [entry(b"", BodyV1::Folder)].into_iter().chain(entries).collect();
+        VolumeV1 { path: path.to_owned(), id: 1, tree: TreeV1 { entries } }
+    }
+
+    #[test]
+    fn nothing_is_made_outside_of_a_volume() {
+        let file = || BodyV1::File { size: 1, checksum: 2, origin: None };
+        let with = |entries| check(&[volume("/srv/a", entries)]);
+        let link = || entry(b"inner", BodyV1::Link { target: ByteBuf::from(b"/etc".to_vec()) });
+        with(vec![
+            entry(b"inner", BodyV1::Folder),
+            entry(b"inner/a", file()),
+            entry(b"b", BodyV1::Same { entry: 2 }),
+        ])
+        .unwrap();
+        for path in [&b".."[..], b"../a", b"/etc/a", b"inner/../../a", b"inner/", b"missing/a", b"a\0b", b""] {
+            let entries = vec![entry(b"inner", BodyV1::Folder), entry(path, file())];
+            assert!(with(entries).is_err(), "{}", String::from_utf8_lossy(path));
+        }
+        assert!(with(vec![link(), entry(b"inner/a", file())]).is_err(), "a path leads through a link");
+        assert!(with(vec![entry(b"a", BodyV1::Same { entry: 1 })]).is_err(), "a name is its own");
+        assert!(with(vec![entry(b"a", BodyV1::Same { entry: 0 })]).is_err(), "a folder has two names");
+    }
+
+    #[test]
+    fn volumes_are_folders_apart_from_each_other() {
+        for path in ["", "/", "srv", "/srv/", "/srv/../etc", "/srv//a", "/srv/a\0"] {
+            assert!(check(&[volume(path, Vec::new())]).is_err(), "{path}");
+        }
+        let both = |one, other| check(&[volume(one, Vec::new()), volume(other, Vec::new())]);
+        both("/srv/a", "/srv/ab").unwrap();
+        assert!(both("/srv/a", "/srv/a/b").is_err() && both("/srv/a/b", "/srv/a").is_err());
+        assert!(both("/srv/a", "/srv/a").is_err());
+    }
+}
