@@ -56,6 +56,21 @@ export interface NetworkLink {
   gateway?: string;
 }
 
+/** A folder that belongs to an application's state. */
+export interface Volume {
+  path: string;
+  /** The host's folder, or what the application's own view of it is made of. */
+  view: "host" | "overlay" | "copy";
+}
+
+/** A captured folder. */
+export interface CapturedVolume {
+  path: string;
+  files: number;
+  /** Of all files. */
+  bytes: number;
+}
+
 export interface Application extends Ending {
   aid: string;
   name: string;
@@ -69,6 +84,8 @@ export interface Application extends Ending {
   /** Of a clone. */
   origin?: Origin;
   network: Network;
+  /** Left out when there are none. */
+  volumes?: Volume[];
   rss_bytes?: number;
 }
 
@@ -123,6 +140,8 @@ export interface Inspection {
   shared_bytes: number;
   /** What its UNIX sockets are bound to; abstract names begin with `@`. */
   unix_names: string[];
+  /** Folders of the host that were captured with it; left out when there are none. */
+  volumes?: CapturedVolume[];
   processes: ImageProcess[];
   sections: Section[];
   bytes: number;
@@ -172,6 +191,12 @@ export type IdKeeping = "auto" | "namespace" | "translate";
 /** Where calls that bear ids are seen, where these are translated. */
 export type Interpose = "auto" | "library" | "kernel" | "off";
 
+/**
+ * Which folders a restored application has as its volumes: views of its own of what was captured (the default), the host's as
+ * they are, or the host's with what was captured put back.
+ */
+export type Volumes = "own" | "host" | "back";
+
 export interface RunRequest {
   name: string;
   argv: string[];
@@ -183,6 +208,8 @@ export interface RunRequest {
   ids?: IdKeeping;
   interpose?: Interpose;
   network?: Network;
+  /** Folders that belong to its state; absolute. */
+  volumes?: string[];
 }
 
 export interface Started {
@@ -229,6 +256,7 @@ export interface RestoreRequest {
   origin?: Origin;
   /** The checksums of page data were compared already, by `verify`. */
   checked?: boolean;
+  volumes?: Volumes;
   /** As it was in the snapshot, where nothing is said. */
   network?: Network;
   /** The name of a template in memory, whose helper makes the processes; not there, all comes from the image. */
@@ -288,6 +316,7 @@ export interface Operations {
   unload: { request: { name: string }; response: Resident };
   loaded: { request: Record<never, never>; response: { templates: Resident[] } };
   inspect: { request: { dir: string }; response: Inspection };
+  link_volumes: { request: { from: string; to: string }; response: { volumes: number } };
   verify: { request: { dir: string }; response: { ok: true; bytes: number } };
   list: { request: { folder: string }; response: { snapshots: Listed[] } };
   doctor: { request: Record<never, never>; response: { checks: Check[] } };

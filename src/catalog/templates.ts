@@ -31,6 +31,8 @@ export interface Template extends TemplateCard {
 const CARD = "template.json";
 const RULES = "rules.toml";
 const IMAGE = "image";
+/** In the image: what was captured of volumes. */
+const VOLUMES = "volumes";
 const PARTIAL = /^\.[a-z0-9_.-]+\.partial-(\d+)$/;
 
 /** The folder that holds this user's templates. */
@@ -66,9 +68,16 @@ export function findTemplate(home: Home, name: string): Template {
 
 /**
  * Makes a template of the image in `source`: a folder of its own, complete on its own, so that the snapshot may go. It is
- * there wholly or not at all: it takes its name once everything in it has reached the disk.
+ * there wholly or not at all: it takes its name once everything in it has reached the disk. `linkVolumes` brings along what was
+ * captured of volumes.
  */
-export function createTemplate(home: Home, card: TemplateCard, source: string, rules?: string): Template {
+export async function createTemplate(
+  home: Home,
+  card: TemplateCard,
+  source: string,
+  rules?: string,
+  linkVolumes?: (image: string) => Promise<unknown>,
+): Promise<Template> {
   const folder = templatesOf(home);
   const target = `${folder}/${checkName(card.name)}`;
   if (isFolder(target)) throw nameTaken(card.name);
@@ -77,7 +86,8 @@ export function createTemplate(home: Home, card: TemplateCard, source: string, r
   const partial = `${folder}/.${card.name}.partial-${Deno.pid}`;
   try {
     Deno.mkdirSync(partial, { mode: 0o700 });
-    linkTree(source, `${partial}/${IMAGE}`);
+    linkTree(source, `${partial}/${IMAGE}`, [VOLUMES]);
+    await linkVolumes?.(`${partial}/${IMAGE}`);
     if (rules !== undefined) writeDurably(`${partial}/${RULES}`, rules);
     writeDurably(`${partial}/${CARD}`, `${JSON.stringify(card, undefined, 2)}\n`);
     syncFolder(partial);

@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
+import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
 import type { Home } from "../../ffi/messages.ts";
 import { createTemplate, findTemplate, listTemplates, removeTemplate, templatesOf } from "./templates.ts";
 
@@ -28,9 +28,9 @@ class Place implements Disposable {
   }
 }
 
-Deno.test("a template is complete on its own", () => {
+Deno.test("a template is complete on its own", async () => {
   using place = new Place();
-  const made = place.create("web", 'name = "x"');
+  const made = await place.create("web", 'name = "x"');
   Deno.removeSync(place.image, { recursive: true });
   deepStrictEqual(findTemplate(place.home, "web"), made);
   strictEqual(Deno.readTextFileSync(`${made.image}/packs/a.pack`), "pages");
@@ -39,38 +39,38 @@ Deno.test("a template is complete on its own", () => {
   strictEqual(Deno.statSync(`${templatesOf(place.home)}/web`).mode! & 0o777, 0o700);
 });
 
-Deno.test("a name is given once, and again when it has become free", () => {
+Deno.test("a name is given once, and again when it has become free", async () => {
   using place = new Place();
-  place.create("web");
-  throws(() => place.create("web"), /Could not create the template "web"/);
+  await place.create("web");
+  await rejects(() => place.create("web"), /Could not create the template "web"/);
   removeTemplate(place.home, "web");
   deepStrictEqual(place.names(), []);
-  place.create("web");
+  await place.create("web");
   deepStrictEqual(place.names(), ["web"]);
   throws(() => removeTemplate(place.home, "mail"), /Could not find a template "mail"/);
   throws(() => findTemplate(place.home, "../web"), /as a name/);
 });
 
-Deno.test("what cannot be made leaves nothing, and what killed commands left is swept away", () => {
+Deno.test("what cannot be made leaves nothing, and what killed commands left is swept away", async () => {
   using place = new Place();
   Deno.removeSync(place.image, { recursive: true });
-  throws(() => place.create("web"), /Could not create the template "web"/);
+  await rejects(() => place.create("web"), /Could not create the template "web"/);
   const folder = templatesOf(place.home);
   deepStrictEqual([...Deno.readDirSync(folder)], []);
   Deno.mkdirSync(`${folder}/.web.partial-4194305/image`, { recursive: true });
   Deno.mkdirSync(`${folder}/.web.partial-1/image`, { recursive: true });
   deepStrictEqual(place.names(), []);
   Deno.mkdirSync(place.image);
-  place.create("other");
+  await place.create("other");
   const left = [...Deno.readDirSync(folder)].map((entry) => entry.name).sort();
   deepStrictEqual(left, [".web.partial-1", "other"]);
 });
 
-Deno.test("a template that cannot be read is named and passed over", () => {
+Deno.test("a template that cannot be read is named and passed over", async () => {
   using place = new Place();
-  place.create("a");
+  await place.create("a");
   Deno.writeTextFileSync(`${templatesOf(place.home)}/a/template.json`, "{}");
-  place.create("b");
+  await place.create("b");
   const damaged: string[] = [];
   const found = listTemplates(place.home, (name) => damaged.push(name));
   deepStrictEqual([found.map((one) => one.name), damaged], [["b"], ["a"]]);

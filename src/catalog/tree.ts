@@ -1,10 +1,11 @@
 /**
  * Gives the files below `from` a second name below `to`, or copies those that cannot have one, as on another file system. Nothing
- * of it is lost in a crash once this returns.
+ * of it is lost in a crash once this returns. Entries of `from` itself that are called as in `except` are left out.
  */
-export function linkTree(from: string, to: string): void {
+export function linkTree(from: string, to: string, except: readonly string[] = []): void {
   Deno.mkdirSync(to, { mode: 0o700 });
   for (const { name, isDirectory } of Deno.readDirSync(from)) {
+    if (except.includes(name)) continue;
     if (isDirectory) linkTree(`${from}/${name}`, `${to}/${name}`);
     else linkOrCopy(`${from}/${name}`, `${to}/${name}`);
   }

@@ -22,6 +22,12 @@ export function restore(open: Open): CommandUnknownOpts {
         .choices(["keep", "close"] as const),
     )
     .addOption(networkOption("as it was"))
+    .addOption(
+      new Option(
+        "--volumes <WHICH>",
+        "give it views of its own of what was captured, the host's folders as they are, or put back (default: own)",
+      ).choices(["own", "host", "back"] as const),
+    )
     .action(async (given, options, command) => {
       const session = open(outputOptions(command));
       const dir = await session.snapshotFolder(given);
@@ -37,6 +43,7 @@ export function restore(open: Open): CommandUnknownOpts {
         files,
         ...(options.tcp !== undefined && { tcp: options.tcp }),
         ...networkOf(options.network),
+        ...(options.volumes !== undefined && { volumes: options.volumes }),
         ...(name !== undefined && { name }),
         ...(origin !== undefined && { origin }),
       });

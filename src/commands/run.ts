@@ -20,6 +20,11 @@ export function run(open: Open): CommandUnknownOpts {
     .option("--name <NAME>", "call it NAME (default: the name of the command)")
     .option("--hostname <HOST>", "the host name that it sees (default: this host's)")
     .option("-e, --env <K=V>", "set an environment variable; may be given more than once", collect)
+    .option(
+      "--volume <PATH>",
+      "capture the folder PATH with its snapshots; may be given more than once",
+      collect,
+    )
     .addOption(
       new Option("--ids <HOW>", "how System V ids are kept its own").choices(
         ["auto", "namespace", "translate"] as const,
@@ -47,6 +52,8 @@ export function run(open: Open): CommandUnknownOpts {
         interpose: options.interpose,
         ...networkOf(options.network),
         ...(options.hostname !== undefined && { hostname: options.hostname }),
+        ...(options.volume !== undefined &&
+          { volumes: options.volume.map((path) => session.absolute(path)) }),
       };
       const started = await start(session, request, options.name);
       if (detach) report(session, started);

@@ -1,4 +1,12 @@
-import type { Descriptor, IdRow, ImageProcess, Inspection, MappedFile } from "../../ffi/messages.ts";
+import type {
+  CapturedVolume,
+  Descriptor,
+  IdRow,
+  ImageProcess,
+  Inspection,
+  MappedFile,
+} from "../../ffi/messages.ts";
+import { count } from "../ui/format.ts";
 import type { Rules } from "./rules.ts";
 
 /** What a user can do about what only one clone at a time can have. */
@@ -30,6 +38,7 @@ export function classify(inspection: Inspection, ids: readonly IdRow[], rules: R
     ...inspection.processes.flatMap((process) => kernelObjects(process, inspection, rules)),
     ...inspection.unix_names.map((name) => unixName(name, inspection)),
     ...ids.map(idOf),
+    ...(inspection.volumes ?? []).map(volumeOf),
     hostname(inspection, rules),
   ];
   return unique(resources);
@@ -84,6 +93,15 @@ function writtenFile(kind: string, path: string, at: Inspection, rules: Rules, b
     return own(kind, path, "copy-on-write", "each clone has a /dev/shm of its own, with what it held", bytes);
   }
   if (isMoved(path, rules)) return moved(kind, path, bytes);
+  if (isInVolume(path, at)) {
+    return own(
+      kind,
+      path,
+      "copy-on-write",
+      "it is in a volume, of which each clone has a view of its own",
+      bytes,
+    );
+  }
   if (path.startsWith("/dev/") || path.startsWith("/proc/")) {
     return share(kind, path, "it is the kernel's, and holds nothing of the application", bytes);
   }
@@ -93,6 +111,15 @@ function writtenFile(kind: string, path: string, at: Inspection, rules: Rules, b
 
 function moved(kind: string, path: string, bytes?: number): Resource {
   return own(kind, path, "customise", "the rules give each clone a path of its own", bytes);
+}
+
+function isInVolume(path: string, { volumes = [] }: Inspection): boolean {
+  return volumes.some((volume) => isWithin(path, volume.path));
+}
+
+function volumeOf({ path, bytes, files }: CapturedVolume): Resource {
+  const why = `captured with the memory (${count(files, "file")}): each clone sees a view of its own`;
+  return own("volume", path, "copy-on-write", why, bytes);
 }
 
 function memoryOf({ pid, comm, bytes }: ImageProcess): Resource {
@@ -112,7 +139,9 @@ function openFiles(process: ImageProcess, inspection: Inspection, rules: Rules):
     if (descriptor.detail !== path) {
       return own("deleted file", path, "copy-on-write", "its contents are in the snapshot");
     }
-    if (/write/.test(String(descriptor.flags))) return writtenFile("open file", path, inspection, rules);
+    if (/write/.test(String(descriptor.flags)) || isInVolume(path, inspection)) {
+      return writtenFile("open file", path, inspection, rules);
+    }
     if (isMoved(path, rules)) return moved("open file", path);
     return share("open file", path, "it is open for reading only");
   });
@@ -160,6 +189,10 @@ function connections({ tcp }: Rules): string {
 }
 
 function unixName(name: string, inspection: Inspection): Resource {
+  if (isInVolume(name, inspection)) {
+    const why = "it is bound in a volume, of which each clone has its own view";
+    return own("unix socket", name, "virtualise", why);
+  }
   const isAbstract = name.startsWith("@");
   if (isAbstract && inspection.own_network) {
     const why = "each clone has a network namespace of its own, and keeps the name";

@@ -1,5 +1,5 @@
 import type { ImageProcess, Inspection } from "../../ffi/messages.ts";
-import { formatBytes, printable } from "./format.ts";
+import { count, formatBytes, printable } from "./format.ts";
 import { renderTable } from "./table.ts";
 
 const PROCESSES = [
@@ -40,7 +40,7 @@ export function renderInspection(dir: string, inspection: Inspection, width?: nu
   ];
 }
 
-function facts(dir: string, { format, label, host, bytes }: Inspection): string[] {
+function facts(dir: string, { format, label, host, bytes, volumes = [] }: Inspection): string[] {
   const pairs: [string, string | undefined][] = [
     ["snapshot", label?.id],
     ["application", label?.name ?? "(process tree)"],
@@ -50,6 +50,10 @@ function facts(dir: string, { format, label, host, bytes }: Inspection): string[
     ["folder", dir],
     ["format", String(format)],
     ["size", formatBytes(bytes)],
+    ...volumes.map(({ path, files, bytes }): [string, string] => [
+      "volume",
+      `${path} (${count(files, "file")}, ${formatBytes(bytes)})`,
+    ]),
     ...Object.entries(host).map(([key, value]): [string, string] => [`host ${key}`, plain(value)]),
   ];
   const told = pairs.filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== "");

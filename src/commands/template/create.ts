@@ -22,7 +22,9 @@ export function templateCreate(open: Open): CommandUnknownOpts {
       soundRules(text, options.rules ?? "", inspection);
       // A template that is damaged from the start would be found out by its first clone only.
       await session.perform("verify", { dir });
-      const made = createTemplate(session.home, cardFor(options.name, inspection), dir, text);
+      // Its volumes are files whose owners and modes matter.
+      const volumes = (image: string) => session.perform("link_volumes", { from: dir, to: image });
+      const made = await createTemplate(session.home, cardFor(options.name, inspection), dir, text, volumes);
       if (output.json) output.object(describeTemplate(made));
       else output.line(made.name);
       output.talk(`Made the template "${made.name}"; "stasis clone ${made.name}" starts a clone of it`);

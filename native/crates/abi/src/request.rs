@@ -61,6 +61,19 @@ pub enum Interpose {
     Off,
 }
 
+/// Which folders a restored application has as its volumes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Volumes {
+    /// Views of its own of what was captured; the host's folders are not touched.
+    #[default]
+    Own,
+    /// The host's folders, as they are.
+    Host,
+    /// The host's folders, with what was captured put back.
+    Back,
+}
+
 /// What an application is a clone of, by itself or by the snapshot that it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,6 +117,9 @@ requests! {
         /// The host's, where nothing is said.
         #[serde(default)]
         network: Option<Network>,
+        /// Folders that belong to the application's state.
+        #[serde(default)]
+        volumes: Vec<PathBuf>,
     }
     /// Relay the caller's standard streams to an application's terminal until it ends.
     Attach {
@@ -167,6 +183,8 @@ requests! {
         /// The caller had the checksums of page data compared already, by `verify`.
         #[serde(default)]
         checked: bool,
+        #[serde(default)]
+        volumes: Volumes,
         /// The template of this name is in memory, and its helper makes the processes. When it is not, or holds another
         /// image, all comes from the image.
         #[serde(default)]
@@ -188,6 +206,8 @@ requests! {
     Unload { name: String }
     /// List the templates in memory.
     Loaded {}
+    /// Give what was captured of volumes in the image `from` second names in the image `to`, a folder that has none yet.
+    LinkVolumes { from: PathBuf, to: PathBuf }
     /// Describe a snapshot.
     Inspect { dir: PathBuf }
     /// Check every checksum of a snapshot.

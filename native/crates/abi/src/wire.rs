@@ -145,6 +145,27 @@ pub enum Recipient {
     All,
 }
 
+/// A folder of its own that an application sees at a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// An existing folder, which the view covers in the capsule's mount namespace.
+    pub target: String,
+    /// The view's part of the application's state folder; absolute.
+    pub folder: String,
+    pub kind: ViewKind,
+}
+
+/// What a view is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewKind {
+    /// An overlay of `lower`, `upper` and `work`. `user`: it marks its layers in attributes of the user, as it must in a
+    /// user namespace.
+    Overlay { user: bool },
+    /// The folder `tree`.
+    Copy,
+}
+
 /// From the engine to the helper.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -197,6 +218,8 @@ pub enum Request {
     Commit,
     /// Answered by [`Reply::Descriptor`]: the list, open for reading.
     OpenIpc(IpcList),
+    /// Shows the application a folder, before there is one.
+    MountView(View),
     /// Whatever is to lead out of the new network namespace is there. Answered as [`Request::Launch`] is.
     Connected,
     /// Makes a socket in the application's network namespace (socket(2)), close-on-exec. Answered by
@@ -321,4 +344,5 @@ pub enum Step {
     NetworkNamespace,
     Loopback,
     Socket,
+    View,
 }

@@ -4,13 +4,14 @@ use crate::capsule::take;
 use crate::helper::{Begun, Init};
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
+use crate::meta::Volume;
 use crate::network::Connections;
 use crate::registration::{Particulars, Registration, register};
 use crate::start::{open_log, require_helper};
 use crate::{Aid, faults, helper, hosted, launched};
 use abi::network::OwnNetwork;
 use abi::request::{Home, Origin};
-use abi::wire::{ClockOffsets, Ending, Launch, Reply, Request};
+use abi::wire::{ClockOffsets, Ending, Launch, Reply, Request, Step, View};
 use abi::{Code, Fault};
 use std::fs::File;
 use std::io::Write;
@@ -108,6 +109,7 @@ pub fn build(home: &Home, spec: BuildSpec, init: Init<'_>) -> Result<Building, F
             translation: translation(home, spec.interposition)?,
             origin: spec.origin,
             network: spec.network,
+            volumes: Vec::new(),
         },
     )?;
     let message = Launch {
@@ -166,6 +168,29 @@ impl Building {
     #[must_use]
     pub fn init_handle(&self) -> &OwnedFd {
         &self.scaffold.init_handle
+    }
+
+    /// The new application's state folder.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        &self.registration.folder
+    }
+
+    /// Shows the application a folder of its own. False when the kernel does not allow such a view here.
+    ///
+    /// # Errors
+    /// When the helper does not answer.
+    pub fn mount(&mut self, view: View) -> Result<bool, Fault> {
+        match self.link().and_then(|link| link.tell(&Request::MountView(view), &[])) {
+            Ok(()) => Ok(true),
+            Err(LinkError::Failed(failure)) if failure.step == Step::View => Ok(false),
+            Err(error) => Err(self.fault(error)),
+        }
+    }
+
+    /// Notes which folders belong to the application's state.
+    pub fn note_volumes(&mut self, volumes: Vec<Volume>) {
+        self.registration.meta.volumes = volumes;
     }
 
     /// The log of the new application, for appending: what a detached one has as its output.

@@ -3,7 +3,7 @@
 use crate::helper::{self, Report};
 use crate::interposition::Interposition;
 use crate::link::{Link, LinkError, Wait};
-use crate::meta::{self, Meta};
+use crate::meta::{self, Meta, Volume};
 use crate::{Aid, faults, hosted};
 use abi::network::OwnNetwork;
 use abi::request::Home;
@@ -64,6 +64,12 @@ impl Capsule {
     #[must_use]
     pub fn command(&self) -> &[String] {
         &self.meta.command
+    }
+
+    /// Folders that belong to its state.
+    #[must_use]
+    pub fn volumes(&self) -> &[Volume] {
+        &self.meta.volumes
     }
 
     /// Who sees its calls that bear System V ids; none where an IPC namespace keeps them.

@@ -114,6 +114,12 @@ pub fn user_namespace() -> io::Result<Option<User>> {
     Ok((effective >> CAP_SYS_ADMIN & 1 == 0).then_some(own))
 }
 
+/// Whether this caller's capsules need no user namespace.
+#[must_use]
+pub fn has_privileges() -> bool {
+    user_namespace().is_ok_and(|user| user.is_none())
+}
+
 /// What a helper says about its application, and both as the host sees them.
 pub struct Report {
     pub status: Status,

@@ -6,6 +6,8 @@
 //! DATA/apps/AID/log            what it wrote while nobody was attached
 //! RUN/templates/NAME.json      a template in memory: what its resident helper holds
 //! RUN/templates/NAME.sock      that helper's socket
+//! DATA/apps/AID/volumes/N      its own view of a volume, in a restored application
+//! DATA/layers/NAME             a captured volume that views lie on
 //! RUN/AID.sock                 the helper's socket; an application runs as long as it can be connected to
 //! ```
 #![forbid(unsafe_code)]
@@ -22,6 +24,7 @@ mod home;
 mod hosted;
 mod interposition;
 mod launched;
+mod layers;
 mod link;
 mod listing;
 mod meta;
@@ -34,17 +37,19 @@ mod start;
 mod stop;
 
 pub use abi::request::Home;
-pub use abi::wire::{ClockOffsets, Ending, IpcList, Own, Recipient};
+pub use abi::wire::{ClockOffsets, Ending, IpcList, Own, Recipient, ViewKind};
 pub use aid::Aid;
 pub use attach::{attach, attach_pid};
 pub use building::{Blank, BuildSpec, Building, build};
 pub use capsule::{Capsule, Hosted, find, wait};
 pub use exec::{ExecSpec, exec};
-pub use helper::Init;
+pub use helper::{Init, has_privileges};
 pub use hosted::processes_of;
 pub use interposition::Interposition;
 pub use launched::{depart, emulate};
+pub use layers::{VOLUMES, claim_layer, layers};
 pub use listing::{Application, State, list, remove, running_names};
+pub use meta::Volume;
 pub use network::SocketMaker;
 pub use owner::owner_of;
 pub use start::{Output, RunSpec, Started, start};

@@ -1,7 +1,8 @@
 //! Every application that is known, and forgetting one.
 
+use crate::layers::remove_state;
 use crate::link::{Link, LinkError};
-use crate::meta::{self, Meta};
+use crate::meta::{self, Meta, Volume};
 use crate::{Aid, faults, helper, home, hosted};
 use abi::network::Network;
 use abi::request::{Home, Origin};
@@ -36,6 +37,8 @@ pub struct Application {
     /// The template that it comes from, for a clone.
     pub origin: Option<Origin>,
     pub network: Network,
+    /// Folders that belong to its state.
+    pub volumes: Vec<Volume>,
     /// Of the root process, once it has ended.
     pub ending: Option<Ending>,
 }
@@ -74,6 +77,7 @@ fn examine(home: &Home, meta: Meta) -> Option<Application> {
         command: meta.command,
         origin: meta.origin,
         network: meta.network.into(),
+        volumes: meta.volumes,
         ending: None,
     };
     let report = match Link::connect(home, &application.aid) {
@@ -95,7 +99,7 @@ fn examine(home: &Home, meta: Meta) -> Option<Application> {
     // Its maker was killed: before there was a helper, which would have noted that, or with it.
     let stillborn = is_gone && never_settled && !status.finished && has_said_nothing(&folder);
     if status.given_up || stillborn {
-        let _ = fs::remove_dir_all(folder);
+        remove_state(&folder);
         let _ = fs::remove_file(home.run.join(home::socket_name(&application.aid)));
         return None;
     }
@@ -123,7 +127,10 @@ pub fn remove(home: &Home, aid: &Aid) -> Result<(), Fault> {
             .because("it is running")
             .hint(format!("Run \"stasis stop {name}\" first")));
     }
-    fs::remove_dir_all(&folder).map_err(faults::files(&format!("remove \"{name}\"")))?;
+    remove_state(&folder);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(faults::files(&format!("remove \"{name}\"")))?;
+    }
     // Left behind only by a helper that was killed.
     let _ = fs::remove_file(home.run.join(home::socket_name(aid)));
     Ok(())

@@ -3,7 +3,7 @@
 use crate::{Aid, home};
 use abi::network::OwnNetwork;
 use abi::request::{Home, Origin};
-use abi::wire::{STATUS_FILE, StatusFile, Translation};
+use abi::wire::{STATUS_FILE, StatusFile, Translation, ViewKind};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -31,9 +31,22 @@ pub struct Meta {
     /// What its own network namespace has; absent where it is in that of the command which started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<OwnNetwork>,
+    /// Folders that belong to its state. What it has of its own of the volume at place N is in `volumes/N`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
     /// The helper, once it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<HelperProcess>,
+}
+
+/// A folder that belongs to an application's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Absolute, without links.
+    pub path: String,
+    /// What it sees there of its own; absent where it has the host's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<ViewKind>,
 }
 
 /// The helper as the host sees it. The start time tells it from a later process under the same pid.

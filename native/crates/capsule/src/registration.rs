@@ -1,7 +1,8 @@
 //! Giving an application its id, its name, its folder and its socket, before it exists.
 
+use crate::layers;
 use crate::link::Link;
-use crate::meta::{self, HelperProcess, Meta};
+use crate::meta::{self, HelperProcess, Meta, Volume};
 use crate::{Aid, clock, faults, home};
 use abi::network::OwnNetwork;
 use abi::request::{Home, Origin};
@@ -39,6 +40,8 @@ pub struct Particulars {
     pub origin: Option<Origin>,
     /// What its own network namespace has, if it gets one.
     pub network: Option<OwnNetwork>,
+    /// Folders of the host that belong to its state.
+    pub volumes: Vec<Volume>,
 }
 
 /// Registers an application under a name that no running one has.
@@ -77,9 +80,14 @@ fn running_under(home: &Home, name: &str) -> Option<Aid> {
     named.find(|meta| Link::connect(home, &meta.aid).is_ok()).map(|meta| meta.aid)
 }
 
-fn lock(home: &Home) -> io::Result<File> {
-    let file =
-        File::options().write(true).create(true).truncate(false).open(home::apps(home).join(".lock"))?;
+/// Until the file is dropped, nobody else registers an application or removes layers.
+pub fn lock(home: &Home) -> io::Result<File> {
+    lock_apps(&home::apps(home))
+}
+
+/// The same, by the folder of all applications.
+pub fn lock_apps(apps: &std::path::Path) -> io::Result<File> {
+    let file = File::options().write(true).create(true).truncate(false).open(apps.join(".lock"))?;
     sys::folder::lock(file.as_fd())?;
     Ok(file)
 }
@@ -102,6 +110,7 @@ fn create(home: &Home, particulars: Particulars) -> io::Result<Registration> {
         translation: particulars.translation,
         origin: particulars.origin,
         network: particulars.network,
+        volumes: particulars.volumes,
         init: None,
     };
     meta.write(&folder)?;
@@ -119,7 +128,7 @@ struct Undo<'a> {
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.socket);
-        let _ = fs::remove_dir_all(self.folder);
+        layers::remove_state(self.folder);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::helper::{Begun, Init};
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
-use crate::meta::Meta;
+use crate::meta::{Meta, Volume};
 use crate::network::Connections;
 use crate::registration::{Particulars, Registration, register};
 use crate::{Aid, faults, helper, hosted, launched};
@@ -39,6 +39,8 @@ pub struct RunSpec {
     pub interposition: Option<Interposition>,
     /// What its own network namespace has, if it gets one.
     pub network: Option<OwnNetwork>,
+    /// Folders of the host that belong to its state.
+    pub volumes: Vec<String>,
     /// Whether the caller will [`attach`](crate::attach()) from this process: nothing is logged until then.
     pub attached: bool,
 }
@@ -81,6 +83,7 @@ pub fn start(home: &Home, spec: RunSpec, init: &[u8]) -> Result<Started, Fault> 
             translation: translation(home, spec.interposition)?,
             origin: None,
             network: spec.network.clone(),
+            volumes: spec.volumes.iter().map(|path| Volume { path: path.clone(), view: None }).collect(),
         },
     )?;
     begin(registration, spec, init).map_err(|error| match error {

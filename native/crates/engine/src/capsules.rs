@@ -1,11 +1,14 @@
 //! The operations on applications in capsules: each hands its request to the crate `capsule` and shapes the answer.
 
+use crate::state::volumes::requested;
 use abi::network::Network;
 use abi::request::{
     Attach, Exec, IdKeeping, Interpose, Names, Origin, Owner, Ps, Remove, Run, Signal, Stop, Wait,
 };
 use abi::{Code, Control, Fault};
-use capsule::{Aid, Application, Ending, ExecSpec, Interposition, Output, Recipient, RunSpec, State};
+use capsule::{
+    Aid, Application, Ending, ExecSpec, Interposition, Output, Recipient, RunSpec, State, ViewKind, Volume,
+};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -66,10 +69,20 @@ struct Row {
     origin: Option<Origin>,
     /// Which network it is on.
     network: Network,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    volumes: Vec<Folder>,
     #[serde(flatten)]
     ending: Option<Ending>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rss_bytes: Option<u64>,
+}
+
+/// A folder that belongs to an application's state.
+#[derive(Serialize)]
+struct Folder {
+    path: String,
+    /// `host`, or what its own view is made of.
+    view: &'static str,
 }
 
 /// The application of a process.
@@ -106,6 +119,7 @@ fn conflict(why: &str) -> Fault {
 
 pub fn run(request: Run, init: &[u8]) -> Result<Started, Fault> {
     let interposition = interposition(request.ids, request.interpose)?;
+    let volumes = requested(&request.volumes, &request.home)?;
     let output = match (request.terminal, request.detach) {
         (true, _) => Output::Terminal,
         (false, true) => Output::Log,
@@ -120,6 +134,7 @@ pub fn run(request: Run, init: &[u8]) -> Result<Started, Fault> {
         output,
         interposition,
         network: request.network.as_ref().and_then(Network::own).cloned(),
+        volumes,
         attached: !request.detach,
     };
     let started = capsule::start(&request.home, spec, init)?;
@@ -205,9 +220,21 @@ impl From<Application> for Row {
             command: application.command,
             origin: application.origin,
             network: application.network,
+            volumes: application.volumes.into_iter().map(Folder::from).collect(),
             ending: application.ending,
             rss_bytes: application.rss_bytes,
         }
+    }
+}
+
+impl From<Volume> for Folder {
+    fn from(volume: Volume) -> Self {
+        let view = match volume.view {
+            None => "host",
+            Some(ViewKind::Overlay { .. }) => "overlay",
+            Some(ViewKind::Copy) => "copy",
+        };
+        Self { path: volume.path, view }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::state::shared_memory::SharedMemoryV1;
 use crate::state::system_v::SystemVV1;
 use crate::state::terminals::{SessionV1, TerminalV1};
 use crate::state::translation::TranslationV1;
+use crate::state::volumes::{self, VolumeV1};
 use abi::{Code, Fault};
 use image::{SnapshotReader, SnapshotWriter};
 use serde::Serialize;
@@ -48,6 +49,8 @@ pub struct Chain {
     pub network: Option<NetworkV1>,
     pub locks: Vec<LockV1>,
     pub cgroups: CgroupsV1,
+    /// Folders that belong to the application's state.
+    pub volumes: Vec<VolumeV1>,
 }
 
 const VERSION: u16 = 1;
@@ -73,7 +76,9 @@ impl Chain {
             put(writer, "network", network)?;
         }
         put(writer, "locks", &self.locks)?;
-        put(writer, "cgroups", &self.cgroups)
+        put(writer, "cgroups", &self.cgroups)?;
+        // Without it, older versions can read the snapshot.
+        if self.volumes.is_empty() { Ok(()) } else { put(writer, volumes::SECTION, &self.volumes) }
     }
 
     /// Reads all sections and checks that they can be right together.
@@ -96,10 +101,18 @@ impl Chain {
             network: find(reader, "network")?,
             locks: get(reader, "locks")?,
             cgroups: get(reader, "cgroups")?,
+            volumes: find(reader, volumes::SECTION)?.unwrap_or_default(),
         };
         validate::validate(&chain, &|pack| reader.pack_extent(pack).ok())?;
         Ok(chain)
     }
+}
+
+/// The volumes of an image of which nothing else is wanted.
+pub fn volumes(reader: &mut SnapshotReader) -> Result<Vec<VolumeV1>> {
+    let volumes: Vec<VolumeV1> = find(reader, volumes::SECTION)?.unwrap_or_default();
+    validate::validate_volumes(&volumes)?;
+    Ok(volumes)
 }
 
 fn put<T: Serialize>(writer: &mut SnapshotWriter, kind: &str, value: &T) -> Result<()> {

@@ -40,6 +40,8 @@ pub struct Collection {
     pub pidfds: pidfd::Collector,
     /// Descriptors (process and number) that look close-on-exec and are not.
     pub inheritable: HashSet<(i32, i32)>,
+    /// Overlays that the application has for itself. In those, inode numbers are not the same everywhere.
+    pub overlays: Vec<String>,
     /// Things that the user should know, though nothing is lost.
     pub notes: Vec<String>,
 }

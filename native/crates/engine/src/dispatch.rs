@@ -1,5 +1,6 @@
 //! From a request to the operation that answers it.
 
+use crate::state::volumes;
 use crate::{capsules, cloning, doctor, inspect, residence, resources, restore, snapshot, store};
 use abi::{Code, Control, Fault};
 use serde::Serialize;
@@ -48,6 +49,7 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         "remove" => answer(request, control, capsules::remove),
         "list" => answer(request, control, store::list),
         "verify" => answer(request, control, store::verify),
+        "link_volumes" => answer(request, control, volumes::link),
         _ => Err(unknown(op)),
     }
 }

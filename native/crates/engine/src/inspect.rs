@@ -10,6 +10,7 @@ use crate::state::descriptors::{DescriptionV1, DescriptorV1};
 use crate::state::host::HostV1;
 use crate::state::memory::{BackingV1, MappingV1};
 use crate::state::process::{BodyV1, LiveV1, ProcessV1};
+use crate::state::volumes::VolumeV1;
 use crate::store;
 use abi::Control;
 use abi::request::Inspect;
@@ -34,6 +35,8 @@ pub struct Inspection {
     shared_bytes: u64,
     /// What its UNIX sockets are bound to; abstract names begin with `@`.
     unix_names: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    volumes: Vec<Volume>,
     processes: Vec<Process>,
     sections: Vec<Section>,
     /// Of the manifest and all packs.
@@ -66,6 +69,14 @@ struct Process {
     /// Files that are mapped, each once.
     mapped: Vec<Mapped>,
     descriptors: Vec<Descriptor>,
+}
+
+/// A captured folder.
+#[derive(Debug, Serialize)]
+struct Volume {
+    path: String,
+    files: u64,
+    bytes: u64,
 }
 
 /// What a process has mapped of one file.
@@ -112,9 +123,14 @@ pub fn describe(request: Inspect, control: &Control) -> Result<Inspection> {
         own_shared_memory: chain.posix_memory.is_some(),
         own_network: chain.network.is_some(),
         unix_names: chain.unix_sockets.iter().filter_map(SocketV1::own_name).collect(),
+        volumes: chain.volumes.iter().map(volume).collect(),
         shared_bytes: chain.shared_memory.iter().map(|object| object.size).sum(),
         host: host(chain.host),
     })
+}
+
+fn volume(VolumeV1 { path, tree, .. }: &VolumeV1) -> Volume {
+    Volume { path: path.clone(), files: tree.files(), bytes: tree.bytes() }
 }
 
 fn host(host: HostV1) -> Host {

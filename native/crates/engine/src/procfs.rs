@@ -219,6 +219,11 @@ pub struct Mount {
 }
 
 impl Mount {
+    /// Where it is; absolute.
+    pub fn point(&self) -> &[u8] {
+        &self.point
+    }
+
     fn parse(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split(' ').collect();
         let (major, minor) = words.get(2)?.split_once(':')?;

@@ -12,6 +12,7 @@ use crate::state::shared_memory::SharedMemoryId;
 use crate::state::system_v;
 use crate::state::terminals::rebuilding::Terminals;
 use crate::state::terminals::{MasterV1, TerminalV1};
+use crate::state::volumes::Views;
 use image::SnapshotReader;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -48,6 +49,8 @@ pub struct Rebuild {
     /// What stands in for descriptions whose other end was outside.
     pub streams: Streams,
     pub notes: Vec<String>,
+    /// Volumes that the application has views of its own of.
+    pub views: Views,
 }
 
 impl Rebuild {

@@ -18,7 +18,7 @@ use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
     attributes, cgroups, descriptors, filesystem, generation, ghosts, host, identity, limits, locks, memory,
     posix_memory, process, processor, shared_memory, signals, system_v, terminals, thread, timers,
-    translation,
+    translation, volumes,
 };
 use crate::stub::Hole;
 use ::capsule::{Aid, Init};
@@ -87,6 +87,7 @@ pub fn check(request: &Restore, control: &Control) -> Result<Source> {
         if !request.checked {
             check_pages(&reader, control).explain(what)?;
         }
+        volumes::check_for(request, &chain, control)?;
         if control.cancelled() {
             return Err(Fault::new(Code::Interrupted, what()).because("it was interrupted"));
         }
@@ -170,7 +171,9 @@ fn create_processes(
     mut notes: Vec<String>,
     init: Init<'_>,
 ) -> Result<(Nursery, Rebuild)> {
-    let place = Place::prepare(request, image, init)?;
+    let mut place = Place::prepare(request, image, init)?;
+    let (views, told) = volumes::apply(image, request, &mut place)?;
+    notes.extend(told);
     let first_free = first_free_descriptor(image);
     let mut nursery = Nursery::new(place.cradle, find_hole(image)?, image.host.vdso.clone(), first_free)?;
     if let Some(name) = request.resident.as_deref() {
@@ -214,6 +217,7 @@ fn create_processes(
         notes,
         unix: descriptors::unix::Unfinished::default(),
         watched: HashMap::new(),
+        views,
     };
     Ok((nursery, rebuild))
 }
@@ -309,6 +313,7 @@ fn release(
         ::capsule::emulate(root, master);
     }
     rebuild.system_v.keep();
+    rebuild.views.keep();
     let name = image.capsule.as_ref().map(|capsule| request.name.unwrap_or_else(|| capsule.name.clone()));
     Ok(Report { aid, name, pid: root, total_us: 0, notes: rebuild.notes })
 }

@@ -13,8 +13,9 @@ use crate::state::namespaces;
 use crate::state::network::{self, NetworkV1};
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
-use crate::state::{cgroups, descriptors, host, posix_memory, posix_queues, system_v, translation};
+use crate::state::{cgroups, descriptors, host, posix_memory, posix_queues, system_v, translation, volumes};
 use crate::summary::SummaryV1;
+use ::capsule::ViewKind;
 use abi::request::{Snapshot, Target, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotWriter;
@@ -50,6 +51,9 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
     // Before the application stands still.
     let buffers = subject.resident().div_ceil(pages::CHUNK);
     writer.pack().prepare(buffers as usize, pages::CHUNK as usize);
+    let volumes = subject
+        .volumes(&writer, control)
+        .map_err(|fault| fault.aftermath("The application was not touched, and no snapshot was kept"))?;
     let translation = subject.hold_ids().map_err(|fault| fault.aftermath(UNHARMED))?;
     let stopped = Instant::now();
     control.phase(Phase::Stopping, 0, Unit::None);
@@ -57,12 +61,13 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
         Code::NoTarget => fault.aftermath("No snapshot was kept"),
         _ => fault.aftermath(UNHARMED),
     })?;
-    let outcome = capture(&subject, &tree, translation, &request, &mut writer, control);
+    let outcome = capture(&subject, &tree, translation, &request, volumes.as_ref(), &mut writer, control);
     let Captured { mut chain, copies, mut connections, notes } =
         outcome.map_err(|fault| failed_with(fault, &tree))?;
     let (pause, bytes) = if request.stop {
         // The image must be safe on disk before the only other copy of it ends.
-        let bytes = flush_and_seal(writer, &chain, &request.label, control)
+        let bytes = finish_volumes(volumes.as_ref(), &mut chain, control)
+            .and_then(|()| flush_and_seal(writer, &chain, &request.label, control))
             .map_err(|fault| fault.aftermath(UNHARMED))?;
         connections.silence();
         tree.kill()?;
@@ -74,10 +79,16 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
         subject.release_ids();
         let pause = stopped.elapsed();
         let bytes = copy_frozen(copies, &mut chain, &mut writer, control)
+            .and_then(|()| finish_volumes(volumes.as_ref(), &mut chain, control))
             .and_then(|()| flush_and_seal(writer, &chain, &request.label, control));
         (pause, bytes.map_err(|fault| fault.aftermath(UNHARMED))?)
     };
+    volumes.iter().for_each(|volumes| volumes.remember(&request.out));
     Ok(report(request.out, &chain, bytes, pause, start.elapsed(), notes))
+}
+
+fn finish_volumes(volumes: Option<&volumes::Collector>, chain: &mut Chain, control: &Control) -> Result<()> {
+    volumes.map_or(Ok(()), |volumes| volumes.finish(&mut chain.volumes, control))
 }
 
 /// Removes what snapshots left in the store whose command was killed. That this fails is no reason to take none.
@@ -157,6 +168,16 @@ impl Subject {
         }
     }
 
+    /// What belongs to the application in folders of the host, most of it copied already.
+    fn volumes(&self, writer: &SnapshotWriter, control: &Control) -> Result<Option<volumes::Collector>> {
+        match self {
+            Self::Capsule(source) if !source.volumes.is_empty() => {
+                volumes::Collector::prepare(source, writer.folder(), control).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn release_ids(&mut self) {
         if let Self::Capsule(source) = self {
             source.release_ids();
@@ -193,6 +214,10 @@ impl Subject {
             collection.terminals.helper = Some(source.init);
             collection.terminals.own_devpts = source.device(source.own.terminals, "/dev/pts");
             collection.ghosts.own_memory = source.device(source.own.shared_memory, posix_memory::FOLDER);
+            collection.ghosts.volumes = source.volumes.iter().map(|volume| volume.path.clone()).collect();
+            let overlays =
+                source.volumes.iter().filter(|volume| matches!(volume.view, Some(ViewKind::Overlay { .. })));
+            collection.overlays = overlays.map(|volume| volume.path.clone()).collect();
             collection.log = std::fs::metadata(&source.log).ok().map(|meta| (meta.dev(), meta.ino()));
         }
         collection
@@ -245,6 +270,7 @@ fn capture(
     tree: &FrozenTree,
     translation: Option<translation::Source>,
     request: &Snapshot,
+    volumes: Option<&volumes::Collector>,
     writer: &mut SnapshotWriter,
     control: &Control,
 ) -> Result<Captured> {
@@ -275,6 +301,7 @@ fn capture(
     collection.connections.collect(&collection.sockets, &mut collection.notes)?;
     descriptors::finish(tree, &processes, &mut collection)?;
     descriptors::complete(&processes, &mut collection)?;
+    let volumes = volumes.map_or(Ok(Vec::new()), |volumes| volumes.collect(tree, control))?;
     let host = host::collect(tree.processes[0].pid)?;
     let copies = copy_pages(tree, &mut processes, &mut collection, writer, control)?;
     let chain = Chain {
@@ -295,6 +322,7 @@ fn capture(
         network,
         locks: collection.locks.finish(tree),
         cgroups: cgroups::collect(tree, &mut collection.notes)?,
+        volumes,
     };
     Ok(Captured { chain, copies, connections: collection.connections, notes: collection.notes })
 }

@@ -1,5 +1,6 @@
 //! Looking after snapshots on disk: checking one, and listing those in a folder.
 
+use crate::state::volumes;
 use crate::summary::SummaryV1;
 use abi::request::{List, Verify};
 use abi::{Code, Control, Fault, Phase, Unit};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Verified {
     ok: bool,
-    /// Of the manifest and all packs.
+    /// Of the manifest, all packs and all volumes.
     bytes: u64,
 }
 
@@ -55,7 +56,10 @@ pub fn verify(request: Verify, control: &Control) -> Result<Verified, Fault> {
         !control.cancelled()
     });
     checked.map_err(|error| fault(message(), &error))?;
-    Ok(Verified { ok: true, bytes: reader.total_bytes() })
+    let volumes = volumes::read(&request.dir)?;
+    volumes::check(&volumes, &request.dir, true, control)?;
+    let in_volumes: u64 = volumes.iter().map(|volume| volume.tree.bytes()).sum();
+    Ok(Verified { ok: true, bytes: reader.total_bytes() + in_volumes })
 }
 
 /// Describes every sub-folder that is a snapshot or was one, in the order of their names. Unfinished ones

@@ -40,6 +40,9 @@ pub fn open(path: &Path) -> Result<Option<(File, u64)>> {
 }
 
 /// A random number from the kernel, for names and ids that must not meet.
+///
+/// # Errors
+/// `Io` where there is no such device.
 pub fn random() -> Result<u64> {
     let path = Path::new("/dev/urandom");
     let mut bytes = [0; 8];

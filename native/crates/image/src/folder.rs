@@ -21,6 +21,9 @@ pub struct PartialFolder {
 
 impl PartialFolder {
     /// Makes `<name>.partial-<pid>-<random>` beside `target`, which may be an empty folder: that is replaced.
+    ///
+    /// # Errors
+    /// `Exists`, `Io`, or `Misuse` for a path without a name.
     pub fn create(target: &Path) -> Result<Self> {
         let name = target
             .file_name()
@@ -43,11 +46,15 @@ impl PartialFolder {
     }
 
     /// Where the unfinished snapshot lies.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Gives the finished snapshot its name, for good. If the name cannot be made durable, it is taken back.
+    ///
+    /// # Errors
+    /// `Exists` when somebody else has taken the name meanwhile; `Io`.
     pub fn publish(mut self) -> Result<()> {
         fs::rename(&self.path, &self.target).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory => {

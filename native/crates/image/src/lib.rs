@@ -29,7 +29,8 @@ mod worker;
 mod writer;
 
 pub use error::{Error, Result};
-pub use folder::{is_partial, remove_abandoned};
+pub use files::random;
+pub use folder::{PartialFolder, is_partial, remove_abandoned};
 pub use header::FORMAT_VERSION;
 pub use manifest::{Manifest, Section};
 pub use pack::PAGE;

@@ -64,6 +64,13 @@ impl SnapshotWriter {
         self.add(kind, version, body, true)
     }
 
+    /// The folder that is the snapshot's once it is complete. What else is put into it must have reached the disk before
+    /// [`commit`](Self::commit).
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The snapshot's own pack.
     pub fn pack(&mut self) -> &mut PackWriter {
         &mut self.pack

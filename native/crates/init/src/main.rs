@@ -24,6 +24,7 @@ mod resident;
 mod stacks;
 mod sweep;
 mod translation;
+mod views;
 mod warden;
 mod world;
 

@@ -6,6 +6,7 @@ use crate::devices;
 use crate::keeper::Keeper;
 use crate::link::at;
 use crate::program;
+use crate::views;
 use abi::wire::{Failure, Program, Reply, Request, Status, Step, Streams, TERMINAL};
 use std::fs;
 use std::io;
@@ -68,6 +69,7 @@ fn answer(
             let list = kernels.unwrap_or_else(|| devices::open(list)).map_err(at(Step::NoSuchDescriptor))?;
             return Ok(Some((Reply::Descriptor, vec![list])));
         }
+        Request::MountView(view) => views::mount(&view).map(|()| Reply::Done)?,
         Request::Commit => {
             keeper.builder = None;
             Reply::Done

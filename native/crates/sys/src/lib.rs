@@ -34,6 +34,7 @@ pub mod socket_options;
 pub mod sockets;
 pub mod system_v;
 pub mod terminal;
+pub mod trees;
 pub mod unix_diag;
 pub mod unix_sockets;
 

@@ -29,6 +29,40 @@ pub fn bind(source: &CStr, target: &CStr) -> Result<()> {
     Errno::check(done.into()).map(drop)
 }
 
+/// What a mount forbids, and how it treats access times: flags for mount(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restrictions(libc::c_ulong);
+
+/// What the mount at `path` forbids.
+pub fn restrictions(path: &CStr) -> Result<Restrictions> {
+    const SAME: [(libc::c_ulong, libc::c_ulong); 5] = [
+        (libc::ST_NOSUID, libc::MS_NOSUID),
+        (libc::ST_NODEV, libc::MS_NODEV),
+        (libc::ST_NOEXEC, libc::MS_NOEXEC),
+        (libc::ST_NOATIME, libc::MS_NOATIME),
+        (libc::ST_NODIRATIME, libc::MS_NODIRATIME),
+    ];
+    let flags = status(path)?.f_flag;
+    let set = SAME.iter().filter(|(status, _)| flags & status != 0);
+    Ok(Restrictions(set.fold(0, |all, (_, flag)| all | flag)))
+}
+
+/// Mounts an overlay over `target` (Documentation/filesystems/overlayfs.rst). In a user namespace since Linux 5.11.
+pub fn mount_overlay(target: &CStr, restrictions: Restrictions, options: &CStr) -> Result<()> {
+    let kind = c"overlay".as_ptr();
+    // SAFETY: all strings are NUL-terminated.
+    let done = unsafe { libc::mount(kind, target.as_ptr(), kind, restrictions.0, options.as_ptr().cast()) };
+    Errno::check(done.into()).map(drop)
+}
+
+/// Makes the bind mount at `target` forbid this, besides what it forbids already.
+pub fn restrict(target: &CStr, more: Restrictions) -> Result<()> {
+    let flags = libc::MS_REMOUNT | libc::MS_BIND | more.0 | restrictions(target)?.0;
+    // SAFETY: the path is NUL-terminated; a change of flags has neither source, type nor options.
+    let done = unsafe { libc::mount(ptr::null(), target.as_ptr(), ptr::null(), flags, ptr::null()) };
+    Errno::check(done.into()).map(drop)
+}
+
 /// Takes away what is mounted over `target` last.
 pub fn unmount(target: &CStr) -> Result<()> {
     // SAFETY: the path is NUL-terminated.
@@ -73,17 +107,21 @@ pub struct Capacity {
 
 /// The capacity of the file system at `path`, whatever is in use of it.
 pub fn capacity(path: &CStr) -> Result<Capacity> {
-    let mut status = MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: the path is NUL-terminated; statvfs fills in plain data.
-    let status = unsafe {
-        Errno::check(libc::statvfs(path.as_ptr(), status.as_mut_ptr()).into())?;
-        status.assume_init()
-    };
+    let status = status(path)?;
     Ok(Capacity {
         bytes: status.f_blocks * status.f_frsize,
         inodes: status.f_files,
         executable: status.f_flag & libc::ST_NOEXEC == 0,
     })
+}
+
+fn status(path: &CStr) -> Result<libc::statvfs> {
+    let mut status = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the path is NUL-terminated; statvfs fills in plain data.
+    unsafe {
+        Errno::check(libc::statvfs(path.as_ptr(), status.as_mut_ptr()).into())?;
+        Ok(status.assume_init())
+    }
 }
 
 #[cfg(test)]

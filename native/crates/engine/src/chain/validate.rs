@@ -5,11 +5,13 @@ mod memory;
 mod posix_memory;
 mod process;
 mod resources;
+mod volumes;
 
 use crate::chain::Chain;
 use crate::explain::Result;
 use crate::ids::DescriptionId;
 use crate::state::shared_memory::SharedMemoryId;
+use crate::state::volumes::VolumeV1;
 use abi::{Code, Fault};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
@@ -45,6 +47,11 @@ pub fn validate(chain: &Chain, extents: &Extents) -> Result<()> {
         process::check(process, &known).map_err(|wrong| wrong.of(format!("processes[{index}]")))?;
     }
     Ok(())
+}
+
+/// The same for volumes of which nothing else is wanted.
+pub fn validate_volumes(captured: &[VolumeV1]) -> Result<()> {
+    Ok(volumes::check(captured)?)
 }
 
 /// What may be referred to.

@@ -7,7 +7,9 @@ use crate::state::translation;
 use abi::network::OwnNetwork;
 use abi::request::{Home, Origin, Target};
 use abi::wire::IDS;
-use capsule::{Aid, BuildSpec, Building, Capsule, ClockOffsets, Ending, Init, Interposition, IpcList, Own};
+use capsule::{
+    Aid, BuildSpec, Building, Capsule, ClockOffsets, Ending, Init, Interposition, IpcList, Own, Volume,
+};
 use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -33,6 +35,10 @@ pub struct Source {
     pub saved: CapsuleV1,
     pub init: i32,
     pub log: PathBuf,
+    /// The application's state folder.
+    pub folder: PathBuf,
+    /// Folders that belong to its state.
+    pub volumes: Vec<Volume>,
     /// What it has for itself in `/dev`.
     pub own: Own,
     /// The mqueue file system of its IPC namespace, where the kernel has one.
@@ -90,7 +96,8 @@ pub fn find(home: &Home, target: &Target) -> Result<Option<Source>> {
         ending: hosted.root_ending,
         terminal: hosted.terminal,
     };
-    let log = home.data.join("apps").join(aid.to_string()).join("log");
+    let folder = home.data.join("apps").join(aid.to_string());
+    let (log, volumes) = (folder.join("log"), found.volumes().to_vec());
     // One that an older version started does not know the question.
     let queues = found.open_ipc(IpcList::PosixQueues).unwrap_or_default();
     let interposition = found.interposition();
@@ -98,7 +105,19 @@ pub fn find(home: &Home, target: &Target) -> Result<Option<Source>> {
     let network = found.network().cloned();
     let inside = network.as_ref().map(|_| Sockets::inside(home, &aid, init)).transpose()?;
     let sockets = Rc::new(inside.unwrap_or_default());
-    Ok(Some(Source { saved, init, log, own, queues, interposition, network, sockets, capsule: found }))
+    Ok(Some(Source {
+        saved,
+        init,
+        log,
+        folder,
+        volumes,
+        own,
+        queues,
+        interposition,
+        network,
+        sockets,
+        capsule: found,
+    }))
 }
 
 /// What a new capsule has that the saved one does not say.

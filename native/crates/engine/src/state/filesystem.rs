@@ -1,6 +1,7 @@
 //! Files by name: how a snapshot refers to them, and the working folder, root and umask of a process.
 
 use super::ghosts;
+use super::volumes::is_within;
 use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
 use crate::nursery::Nursery;
@@ -148,7 +149,7 @@ fn alike(a: &Metadata, b: &Metadata) -> bool {
 pub fn collect_mapped(pid: i32, map: &Mapping, collection: &mut Collection) -> Result<FileRefV1> {
     let through = PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", map.start, map.end));
     if let Ok(meta) = std::fs::metadata(collection.view.path(&map.name))
-        && meta.ino() == map.inode
+        && (meta.ino() == map.inode || is_in_overlay(&map.name, collection))
     {
         return Ok(FileRefV1::new(&map.name, &meta));
     }
@@ -165,6 +166,12 @@ pub fn collect_mapped(pid: i32, map: &Mapping, collection: &mut Collection) -> R
         }
         (meta, _) => FileRefV1::find(pid, &map.name, &meta.explain(what)?, &through, collection),
     }
+}
+
+/// In an overlay of the application's own, names of mapped files lead to them: nothing is mounted over it, and a name
+/// that was deleted is marked. Numbers differ when the file was copied up while it was in use.
+fn is_in_overlay(name: &[u8], collection: &Collection) -> bool {
+    !name.ends_with(DELETED) && collection.overlays.iter().any(|overlay| is_within(name, overlay))
 }
 
 /// The file of a deleted name that the kernel does not hand out.

@@ -8,6 +8,7 @@ use super::contents::Contents;
 use super::filesystem::View;
 use super::memory::PageRunV1;
 use super::posix_memory;
+use super::volumes::is_within;
 use crate::explain::{Explain, Result, refused};
 use crate::rebuild::Rebuild;
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,8 @@ pub struct Collector {
     pub sources: Vec<Source>,
     /// Device number of the `/dev/shm` that the application has for itself.
     pub own_memory: Option<u64>,
+    /// Folders that are captured with the application: a file in there is found by its name, not by its inode.
+    pub volumes: Vec<String>,
 }
 
 /// A deleted file that takes more than this on disk is refused: it would be copied while the application waits.
@@ -90,7 +93,7 @@ impl Collector {
         let id = *self.by_inode.entry((meta.dev(), meta.ino())).or_insert(next);
         if id == next || self.shows_no_file(id) {
             let elsewhere = (meta.nlink() > 0 && !meta.is_dir())
-                .then(|| find_elsewhere(pid, through, path, meta, view))
+                .then(|| find_elsewhere(pid, through, path, meta, (view, &self.volumes)))
                 .transpose()?;
             let contents = contents(pid, through, path, meta, elsewhere.is_some())?;
             let source = Source { ghost: ghost(id, path, meta, elsewhere), contents };
@@ -158,14 +161,18 @@ fn find_elsewhere(
     through: &Path,
     path: &[u8],
     meta: &Metadata,
-    view: &View,
+    (view, volumes): (&View, &[String]),
 ) -> Result<ElsewhereV1> {
     let what = || format!("Could not examine {}", through.display());
     let file = sys::files::open(through, libc::O_PATH).explain(what)?;
     let handle = sys::paths::handle_of(file.as_fd()).ok().map(|(kind, bytes)| (kind, ByteBuf::from(bytes)));
-    let parent = Path::new(std::ffi::OsStr::from_bytes(path)).parent();
+    let volume = volumes.iter().find(|volume| is_within(path, volume));
+    let parent = match volume {
+        Some(volume) => Some(Path::new(volume.as_str())),
+        None => Path::new(std::ffi::OsStr::from_bytes(path)).parent(),
+    };
     let name = parent.and_then(|parent| other_name(parent, (meta.dev(), meta.ino()), view));
-    if handle.is_none() && name.is_none() {
+    if name.is_none() && (handle.is_none() || volume.is_some()) {
         let what = format!("the file {}", String::from_utf8_lossy(path));
         let why = "this name of it was deleted, it has others, and none of them could be found";
         return Err(refused(pid, &what, why));

@@ -37,3 +37,4 @@ pub mod terminals;
 pub mod thread;
 pub mod timers;
 pub mod translation;
+pub mod volumes;

@@ -49,6 +49,8 @@ pub fn check(chain: &Chain, known: &Known) -> Check {
         let sound = network.loopback.addresses.iter().all(AddressV1::is_sound);
         ensure(sound, "network.loopback", "it has an address that cannot be one")?;
     }
+    ensure(chain.volumes.is_empty() || chain.capsule.is_some(), "volumes", "only a capsule has them")?;
+    super::volumes::check(&chain.volumes)?;
     let Some(capsule) = &chain.capsule else { return Ok(()) };
     let is_there = |pid| chain.processes.iter().any(|process| process.pid == pid);
     ensure(capsule.root.is_none_or(is_there), "capsule.root", "it is none of the processes")?;

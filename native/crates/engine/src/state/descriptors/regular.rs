@@ -128,7 +128,8 @@ pub fn open(description: &DescriptionV1, regular: &RegularV1, rebuild: &mut Rebu
     let file = rebuild.open(&regular.file, opening_flags(description.flags, regular.directory))?;
     let what = || format!("Could not restore {}", regular.file.path().display());
     let meta = File::from(file.try_clone().explain(what)?).metadata().explain(what)?;
-    compare(description, &regular.file, &meta, &mut rebuild.notes)?;
+    let in_view = rebuild.views.contain(&regular.file.path);
+    compare(description, &regular.file, &meta, in_view, &mut rebuild.notes)?;
     rebuild.descriptions.insert(description.id, file);
     Ok(())
 }
@@ -145,6 +146,7 @@ fn compare(
     description: &DescriptionV1,
     saved: &FileRefV1,
     now: &Metadata,
+    in_view: bool,
     notes: &mut Vec<String>,
 ) -> Result<()> {
     let name = saved.path().display();
@@ -164,6 +166,7 @@ fn compare(
         && now.dev() == saved.device
         && now.ino() != saved.inode
         && saved.ghost.is_none()
+        && !in_view
         && !saved.path.starts_with(b"/proc/")
     {
         notes.push(format!(

@@ -103,7 +103,12 @@ pub fn apply(ghosts: &[GhostV1], rebuild: &mut Rebuild) -> Result<()> {
 
 /// Finds a file that lives on under other names.
 fn find(ghost: &GhostV1, elsewhere: &ElsewhereV1, rebuild: &mut Rebuild) -> Result<()> {
+    let is_in_view = rebuild.views.contain(&ghost.path);
     let by_handle = || {
+        // It would lead to the file that was captured.
+        if is_in_view {
+            return None;
+        }
         let (kind, bytes) = elsewhere.handle.as_ref()?;
         let lost = here(&ghost.path, rebuild);
         let folder = lost.ancestors().skip(1).find(|folder| folder.is_dir())?;
@@ -116,7 +121,7 @@ fn find(ghost: &GhostV1, elsewhere: &ElsewhereV1, rebuild: &mut Rebuild) -> Resu
     };
     let is_it = |file: &OwnedFd| {
         let meta = std::fs::metadata(format!("/proc/thread-self/fd/{}", file.as_raw_fd()));
-        meta.is_ok_and(|meta| meta.ino() == elsewhere.inode && meta.nlink() > 0)
+        meta.is_ok_and(|meta| (is_in_view || meta.ino() == elsewhere.inode) && meta.nlink() > 0)
     };
     let found = by_handle().filter(&is_it).or_else(|| by_name().filter(&is_it));
     let file = found.ok_or_else(|| {

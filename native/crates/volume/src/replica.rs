@@ -1,0 +1,116 @@
+//! Captures in other places: second names of their files, or copies.
+
+use crate::attributes;
+use crate::content;
+use crate::error::{Doing, Result};
+use crate::tree::{BodyV1, EntryV1, TreeV1};
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::Path;
+
+/// Makes the folder `to` with the files of the capture in `from`, under second names where the file systems allow that.
+/// It is a capture again: nobody may write to it.
+///
+/// # Errors
+/// `Io`. What was made of `to` stays.
+pub fn link(tree: &TreeV1, from: &Path, to: &Path) -> Result<()> {
+    make(tree, to, EntryV1::mode_in_capture, &|entry| {
+        // Refused on another file system, for a file of somebody else, and when it has as many names as it can have.
+        match fs::hard_link(entry.below(from), entry.below(to)) {
+            Ok(()) => Ok(()),
+            Err(_) => copy_node(tree, entry, from, to, entry.mode_in_capture()),
+        }
+    })
+}
+
+/// Makes the folder `to` with copies of everything in the capture in `from`, as the captured folder was: for writing.
+///
+/// # Errors
+/// `Io`. What was made of `to` stays.
+pub fn copy(tree: &TreeV1, from: &Path, to: &Path) -> Result<()> {
+    make(tree, to, |entry| entry.mode, &|entry| copy_node(tree, entry, from, to, entry.mode))
+}
+
+fn make(
+    tree: &TreeV1,
+    to: &Path,
+    mode: impl Fn(&EntryV1) -> u32,
+    node: &dyn Fn(&EntryV1) -> Result<()>,
+) -> Result<()> {
+    for entry in &tree.entries {
+        if matches!(entry.body, BodyV1::Folder) {
+            let folder = entry.below(to);
+            DirBuilder::new().mode(0o700).create(&folder).doing("make", &folder)?;
+        } else {
+            node(entry)?;
+        }
+    }
+    // Inner ones first: what is put into a folder changes its times.
+    for entry in tree.entries.iter().rev().filter(|entry| matches!(entry.body, BodyV1::Folder)) {
+        attributes::put(entry, mode(entry), &entry.below(to))?;
+    }
+    Ok(())
+}
+
+fn copy_node(tree: &TreeV1, entry: &EntryV1, from: &Path, to: &Path, mode: u32) -> Result<()> {
+    let made = entry.below(to);
+    match &entry.body {
+        BodyV1::File { size, .. } => copy_file(&entry.below(from), &made, *size)?,
+        BodyV1::Same { entry: first } => {
+            let first = tree.entries[*first as usize].below(to);
+            return fs::hard_link(first, &made).doing("make", &made);
+        }
+        BodyV1::Link { target } => symlink(OsStr::from_bytes(target), &made).doing("make", &made)?,
+        BodyV1::Fifo => sys::files::make_fifo(&made, 0o600).doing("make", &made)?,
+        BodyV1::Device { block, number } => {
+            let node = 0o600 | if *block { libc::S_IFBLK } else { libc::S_IFCHR };
+            sys::paths::make_node(&made, node, *number).doing("make", &made)?;
+        }
+        BodyV1::Folder => return Ok(()),
+    }
+    attributes::put(entry, mode, &made)
+}
+
+fn copy_file(from: &Path, to: &Path, size: u64) -> Result<()> {
+    let source = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(from);
+    let target = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(to);
+    content::copy(&source.doing("open", from)?, &target.doing("make", to)?, size).doing("copy to", to)
+}
+
+/// Removes a tree in which folders may deny their owner to enter them, as in an overlay's own.
+///
+/// # Errors
+/// That of the first entry that stays.
+pub fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(folder);
+            fs::remove_dir_all(folder)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Lets the owner into every folder. What cannot be changed shows when it is to be removed.
+fn open_up(folder: &Path) {
+    let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
+/// Writes the file system of a folder through to its disk.
+///
+/// # Errors
+/// `Io`, such as of a disk that fails.
+pub fn sync(folder: &Path) -> Result<()> {
+    use std::os::fd::AsFd;
+    let open = File::open(folder).doing("open", folder)?;
+    sys::trees::sync_file_system(open.as_fd()).doing("write through to the disk", folder)
+}
