@@ -2,6 +2,7 @@
 //!
 //! Unknown fields are refused: a request that the engine only half understands is a mistake, not a wish.
 
+use crate::edits::Edits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -115,7 +116,16 @@ requests! {
     /// Wait until an application has ended.
     Wait { aid: String }
     /// Run one more command inside a capsule.
-    Exec { aid: String, argv: Vec<String>, env: BTreeMap<String, String>, cwd: PathBuf, terminal: bool }
+    Exec {
+        aid: String,
+        argv: Vec<String>,
+        env: BTreeMap<String, String>,
+        cwd: PathBuf,
+        terminal: bool,
+        /// Nothing to read, and what it writes to standard output goes nowhere.
+        #[serde(default)]
+        quiet: bool,
+    }
     /// List applications.
     Ps {}
     /// Which application a process of the host belongs to.
@@ -161,6 +171,9 @@ requests! {
         /// The caller had the checksums of page data compared already, by `verify`.
         #[serde(default)]
         checked: bool,
+        /// What is changed on the way.
+        #[serde(default)]
+        edits: Edits,
     }
     /// Describe a snapshot.
     Inspect { dir: PathBuf }

@@ -193,6 +193,9 @@ pub enum Request {
     Commit,
     /// Answered by [`Reply::Descriptor`]: the list, open for reading.
     OpenIpc(IpcList),
+    /// Shows what is at each source at its target as well: absolute paths, all sources as they were before the first.
+    /// Answered by [`Reply::Bound`].
+    Bind(Vec<Binding>),
 }
 
 /// From the helper to the engine.
@@ -218,6 +221,23 @@ pub enum Reply {
     },
     /// Descriptors: the one that was asked for.
     Descriptor,
+    /// None is left out but the one that failed and those after it.
+    Bound {
+        failed: Option<Unbound>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    pub source: String,
+    pub target: String,
+}
+
+/// The first binding that could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unbound {
+    pub index: usize,
+    pub errno: i32,
 }
 
 /// Descriptors: pidfd of the helper, pidfd of the root process when `running`.

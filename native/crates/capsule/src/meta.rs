@@ -1,6 +1,7 @@
 //! `meta.json`: who an application is. And how it ended, from the helper's `status.json`.
 
 use crate::{Aid, home};
+use abi::edits::Lasting;
 use abi::request::{Home, Origin};
 use abi::wire::{STATUS_FILE, StatusFile, Translation};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct Meta {
     /// The template that it comes from, for a clone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// What its last restore changed, and every later one must, too.
+    #[serde(default, skip_serializing_if = "Lasting::is_none")]
+    pub lasting: Lasting,
     /// The helper, once it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<HelperProcess>,

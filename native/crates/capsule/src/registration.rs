@@ -3,6 +3,7 @@
 use crate::link::Link;
 use crate::meta::{self, HelperProcess, Meta};
 use crate::{Aid, clock, faults, home};
+use abi::edits::Lasting;
 use abi::request::{Home, Origin};
 use abi::wire::Translation;
 use abi::{Code, Fault};
@@ -98,6 +99,7 @@ fn create(home: &Home, particulars: Particulars) -> io::Result<Registration> {
         terminal: particulars.terminal,
         translation: particulars.translation,
         origin: particulars.origin,
+        lasting: Lasting::default(),
         init: None,
     };
     meta.write(&folder)?;

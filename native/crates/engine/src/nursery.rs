@@ -2,6 +2,7 @@
 //! are released, and at once when the nursery is dropped.
 
 use crate::delivery::Delivery;
+use crate::edits::ports::Ports;
 use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::procfs;
@@ -206,6 +207,13 @@ impl Nursery {
                 building.adopt_root(saved.root.map(|root| root.0), saved.ending)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Notes which ports are others on the host.
+    pub fn note_ports(&mut self, ports: &Ports) {
+        if let Cradle::Capsule(building) = &mut self.cradle {
+            building.note_ports(ports.taken());
         }
     }
 

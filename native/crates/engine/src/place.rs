@@ -4,8 +4,10 @@ use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::nursery::Cradle;
 use crate::state::{capsule, host};
-use ::capsule::ClockOffsets;
+use ::capsule::{Building, ClockOffsets};
+use abi::edits::{Edits, Output};
 use abi::request::Restore;
+use std::fs::OpenOptions;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Where the application comes back: in the caller's namespaces, or in a capsule of its own.
@@ -34,15 +36,31 @@ impl Place {
             hostname: request.hostname.as_deref(),
             origin: request.origin.as_ref(),
         };
-        let building = capsule::build(saved, new, &request.home, init)?;
+        let mut building = capsule::build(saved, new, &request.home, init)?;
+        building.edit(&request.edits, &saved.lasting)?;
         let root = format!("/proc/{}/root", building.init()).into_bytes();
         let log = if request.detach {
-            building.log()?.into()
+            output_of(&request.edits, &building)?
         } else {
             std::io::stdout().as_fd().try_clone_to_owned().explain(output)?
         };
         let generation = building.generation_token();
         Ok(Self { cradle: Cradle::Capsule(Box::new(building)), root, output: Some(log), generation })
+    }
+}
+
+/// Where the output of an application goes that nobody attends.
+fn output_of(edits: &Edits, building: &Building) -> Result<OwnedFd> {
+    let open = |options: &mut OpenOptions, path: &str| {
+        options
+            .open(path)
+            .map(OwnedFd::from)
+            .explain(|| format!("Could not open \"{path}\" for the application's output"))
+    };
+    match &edits.output {
+        None | Some(Output::Log) => Ok(building.log()?.into()),
+        Some(Output::Null) => open(OpenOptions::new().read(true).write(true), "/dev/null"),
+        Some(Output::Path(path)) => open(OpenOptions::new().append(true).create(true), path),
     }
 }
 

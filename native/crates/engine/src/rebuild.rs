@@ -1,6 +1,7 @@
 //! What a restore has made so far, and where it finds things.
 
 use crate::chain::Chain;
+use crate::edits::ports::Ports;
 use crate::explain::{Explain, Result};
 use crate::ids::{DescriptionId, OriginalPid};
 use crate::state::descriptors::external::Streams;
@@ -27,6 +28,8 @@ pub struct Rebuild {
     pub root: Vec<u8>,
     /// Paths that the user has moved.
     pub moved: BTreeMap<String, String>,
+    /// Where ports are on the host's network.
+    pub ports: Ports,
     pub pids: HashMap<OriginalPid, i32>,
     pub shared_memory: HashMap<SharedMemoryId, File>,
     pub ghosts: ghosts::Names,

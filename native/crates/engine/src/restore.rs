@@ -1,6 +1,7 @@
 //! Bringing a snapshot back: check, create the processes, rebuild what they share, then each of them, release together.
 
 use crate::chain::Chain;
+use crate::edits::{self, ports::Ports};
 use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
 use crate::housing;
@@ -113,7 +114,8 @@ fn rebuild(
     init: &[u8],
     control: &Control,
 ) -> Result<Report> {
-    let notes = housing::assign(&mut chain, &request);
+    let mut notes = housing::assign(&mut chain, &request);
+    notes.extend(edits::prepare(&mut chain, &mut request)?);
     control.phase(Phase::Building, chain.processes.len() as u64, Unit::Processes);
     stand_apart()?;
     let image = Rc::new(chain);
@@ -122,6 +124,7 @@ fn rebuild(
     let (mut nursery, mut rebuild) = create_processes(&mut request, &image, reader, notes, init)?;
     rebuild_shared(&image, &mut groups, &mut nursery, &mut rebuild)?;
     furnish_all(&image, &nursery, &mut rebuild, control)?;
+    edits::arguments::apply(&image, &request.edits, &nursery, &rebuild)?;
     settle(&image, &nursery, &mut rebuild)?;
     let threads = wake_all(&image, &mut nursery, &mut rebuild)?;
     descriptors::go_live(&image.descriptions, &mut rebuild)?;
@@ -173,7 +176,8 @@ fn create_processes(
         root: place.root,
         streams: streams(request, &terminals, image, place.output.as_ref())?,
         output: place.output,
-        moved: std::mem::take(&mut request.files),
+        moved: edits::by_path(std::mem::take(&mut request.files), &request.edits),
+        ports: Ports::new(&request.edits.ports),
         pids,
         shared_memory: HashMap::new(),
         ghosts: ghosts::Names::default(),
@@ -265,7 +269,7 @@ fn wake_all(image: &Chain, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Resu
 fn release(
     request: Restore,
     image: &Chain,
-    nursery: Nursery,
+    mut nursery: Nursery,
     threads: Vec<i32>,
     mut rebuild: Rebuild,
 ) -> Result<Report> {
@@ -275,6 +279,7 @@ fn release(
         .map(|master| master.try_clone_to_owned())
         .transpose()
         .explain(|| "Could not keep the user's terminal".to_owned())?;
+    nursery.note_ports(&rebuild.ports);
     let aid = nursery.release(threads.into_iter(), !request.detach)?;
     if let Some(master) = user {
         ::capsule::emulate(root, master);

@@ -1,5 +1,6 @@
 //! What each request of an engine does.
 
+use crate::binding;
 use crate::blank;
 use crate::console::{Console, Guard};
 use crate::devices;
@@ -68,6 +69,7 @@ fn answer(
             let list = kernels.unwrap_or_else(|| devices::open(list)).map_err(at(Step::NoSuchDescriptor))?;
             return Ok(Some((Reply::Descriptor, vec![list])));
         }
+        Request::Bind(bindings) => Reply::Bound { failed: binding::bind_all(&bindings) },
         Request::Commit => {
             keeper.builder = None;
             Reply::Done

@@ -8,6 +8,7 @@ use crate::procfs;
 use crate::state::descriptors::KindV1;
 use crate::state::descriptors::network::inet::{InetV1, RoleV1};
 use crate::state::descriptors::network::{BodyV1, SocketV1, address};
+use abi::edits::Port;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -29,8 +30,7 @@ impl Class for Ports {
             let own = listed.filter(|(_, _, inode)| inodes.contains(inode));
             rows.extend(own.map(|(address, uid, _)| row(protocol, address, uid)));
         }
-        let system_id = |row: Row| Row { system_id: Some(row.virtual_id.clone()), ..row };
-        Ok(once(rows).into_iter().map(system_id).collect())
+        Ok(once(rows).into_iter().map(|row| both(row, application.moved_ports())).collect())
     }
 
     fn saved_rows(&self, chain: &Chain) -> Vec<Row> {
@@ -39,6 +39,18 @@ impl Class for Ports {
             _ => None,
         });
         once(sockets.collect())
+    }
+}
+
+/// Adds the port on the host; the application knows it by another one where a rule has moved it.
+fn both(row: Row, moved: &[Port]) -> Row {
+    let system_id = Some(row.virtual_id.clone());
+    let port = moved.iter().find(|port| row.virtual_id == Id::Number(port.to.into()));
+    match port {
+        Some(port) => {
+            Row { virtual_id: Id::Number(port.from.into()), system_id, backend: Backend::Translate, ..row }
+        }
+        None => Row { system_id, ..row },
     }
 }
 

@@ -1,8 +1,9 @@
 //! The capsule of an application that stasis started: what a new one must be like.
 
-use crate::explain::Result;
+use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::state::translation;
+use abi::edits::Lasting;
 use abi::request::{Home, Origin, Target};
 use abi::wire::IDS;
 use capsule::{Aid, BuildSpec, Building, Capsule, ClockOffsets, Ending, Interposition, IpcList, Own};
@@ -23,6 +24,9 @@ pub struct CapsuleV1 {
     pub ending: Option<Ending>,
     /// The capsule keeps the master of the application's terminal.
     pub terminal: bool,
+    /// What an earlier restore changed for good.
+    #[serde(default, skip_serializing_if = "Lasting::is_none")]
+    pub lasting: Lasting,
 }
 
 /// A running capsule: its saved form, its helper on the host, and the log that the application may have open.
@@ -74,6 +78,7 @@ pub fn find(home: &Home, target: &Target) -> Result<Option<Source>> {
     };
     let mut found = capsule::find(home, &aid)?;
     let hosted = found.hosted()?;
+    let folder = home.data.join("apps").join(aid.to_string());
     let saved = CapsuleV1 {
         aid: aid.to_string(),
         name: found.name().to_owned(),
@@ -82,8 +87,10 @@ pub fn find(home: &Home, target: &Target) -> Result<Option<Source>> {
         root: hosted.root.and(hosted.root_inside).map(OriginalPid),
         ending: hosted.root_ending,
         terminal: hosted.terminal,
+        lasting: capsule::collect_lasting(found.lasting(), &folder)
+            .explain(|| format!("Could not read the files that are \"{}\"'s own", found.name()))?,
     };
-    let log = home.data.join("apps").join(aid.to_string()).join("log");
+    let log = folder.join("log");
     // One that an older version started does not know the question.
     let queues = found.open_ipc(IpcList::PosixQueues).unwrap_or_default();
     let interposition = found.interposition();
