@@ -1,7 +1,8 @@
 import { EXIT_CODES, type Fault, StasisError } from "../ffi/error.ts";
 import type { Restored } from "../ffi/messages.ts";
 import type { Template } from "./catalog/templates.ts";
-import { runHook } from "./hooks.ts";
+import { runHook, runInside } from "./hooks.ts";
+import { editsOf } from "./rules/texts.ts";
 import type { Plan } from "./rules/plan.ts";
 import type { Session } from "./session.ts";
 import { numberOf } from "./signals.ts";
@@ -80,17 +81,20 @@ async function makeClone(session: Session, template: Template, plan: Plan, made:
   goOn();
   if (plan.signal !== undefined) await session.perform("signal", { aid, signal: plan.signal });
   const known = { ...env, STASIS_CLONE_AID: aid, STASIS_CLONE_PID: String(pid) };
+  for (const words of plan.insideAfter) await runInside(session, aid, words, known);
   for (const words of plan.after) await runHook(session, words, known);
   goOn();
 }
 
 function bringUp(session: Session, template: Template, plan: Plan): Promise<Restored> {
-  const { name, hostname, files, tcp } = plan;
+  const { name, hostname, files, tcp, customising } = plan;
+  const edits = editsOf(customising);
   return session.perform("restore", {
     dir: template.image,
     name,
     hostname,
     files,
+    ...(Object.keys(edits).length > 0 && { edits }),
     ...(tcp !== undefined && { tcp }),
     origin: { template: template.name, generation: template.generation },
     checked: true,

@@ -1,4 +1,6 @@
 import type { Descriptor, IdRow, ImageProcess, Inspection, MappedFile } from "../../ffi/messages.ts";
+import { customised, isLeftOut, isOwnFile } from "./customised.ts";
+import { isWithin } from "./inside.ts";
 import type { Rules } from "./rules.ts";
 
 export type Treatment = "share" | "copy-on-write" | "virtualise" | "multiplex" | "customise";
@@ -26,7 +28,8 @@ export function classify(inspection: Inspection, ids: readonly IdRow[], rules: R
     ...inspection.processes.flatMap((process) => openFiles(process, inspection, rules)),
     ...inspection.processes.flatMap((process) => kernelObjects(process, rules)),
     ...inspection.unix_names.map(unixName),
-    ...ids.map(idOf),
+    ...ids.map((row) => idOf(row, rules)),
+    ...customised(rules),
     hostname(inspection, rules),
   ];
   return unique(resources);
@@ -35,11 +38,6 @@ export function classify(inspection: Inspection, ids: readonly IdRow[], rules: R
 /** Whether a rule gives a path of the application a new place: by its own name or that of a folder above it. */
 export function isMoved(path: string, rules: Rules): boolean {
   return Object.keys(rules.paths).some((old) => isWithin(path, old));
-}
-
-export function isWithin(path: string, folder: string): boolean {
-  const above = folder.replace(/\/+$/, "");
-  return path === above || path.startsWith(`${above}/`);
 }
 
 /** Every file of the application that a rule can move: mapped ones and open ones. */
@@ -81,6 +79,9 @@ function writtenFile(kind: string, path: string, at: Inspection, rules: Rules, b
     return own(kind, path, "copy-on-write", "each clone has a /dev/shm of its own, with what it held", bytes);
   }
   if (isMoved(path, rules)) return moved(kind, path, bytes);
+  if (isOwnFile(path, rules)) {
+    return own(kind, path, "customise", "the rules give each clone its own there", bytes);
+  }
   if (path.startsWith("/dev/") || path.startsWith("/proc/")) {
     return share(kind, path, "it is the kernel's, and holds nothing of the application", bytes);
   }
@@ -106,6 +107,9 @@ function sharedMemory({ shared_bytes }: Inspection): Resource[] {
 function openFiles(process: ImageProcess, inspection: Inspection, rules: Rules): Resource[] {
   return process.descriptors.filter(isFile).map((descriptor) => {
     const path = pathOf(descriptor);
+    if (rules.leaveOut.paths.some((folder) => isWithin(path, folder))) {
+      return own("open file", path, "customise", LEFT_OUT);
+    }
     if (descriptor.detail !== path) {
       return own("deleted file", path, "copy-on-write", "its contents are in the snapshot");
     }
@@ -114,6 +118,8 @@ function openFiles(process: ImageProcess, inspection: Inspection, rules: Rules):
     return share("open file", path, "it is open for reading only");
   });
 }
+
+const LEFT_OUT = "the rules leave it out: it leads to /dev/null";
 
 function isFile({ kind, detail }: Descriptor): boolean {
   return kind === "regular" && detail.startsWith("/");
@@ -133,9 +139,10 @@ function kernelObjects(process: ImageProcess, rules: Rules): Resource[] {
 
 /** What is open and no file. Ports and terminals stand among the ids as well, under their names. */
 function treatmentOf(kind: string, rules: Rules): [Treatment, string] {
+  if (isLeftOut(kind, rules)) return ["customise", LEFT_OUT];
   switch (kind) {
     case "log":
-      return ["customise", "each clone has a log of its own"];
+      return ["customise", logged(rules)];
     case "external":
       return ["customise", "it led out of the application: in a clone it leads to its log or to nothing"];
     case "terminal":
@@ -147,7 +154,14 @@ function treatmentOf(kind: string, rules: Rules): [Treatment, string] {
   }
 }
 
-function connections({ tcp }: Rules): string {
+function logged({ stdout }: Rules): string {
+  return stdout === undefined || stdout === "log"
+    ? "each clone has a log of its own"
+    : "the rules say where it leads";
+}
+
+function connections({ tcp, connections: { keep, close } }: Rules): string {
+  if (keep.length + close.length > 0) return "the rules say which connections are kept";
   return tcp === "close"
     ? "the rules restore connections closed"
     : 'tcp = "close" restores connections closed';
@@ -160,9 +174,15 @@ function unixName(name: string): Resource {
   return own("unix socket", name, "multiplex", why);
 }
 
-function idOf(row: IdRow): Resource {
+function idOf(row: IdRow, rules: Rules): Resource {
+  const port = row.type === "port" ? rules.ports[String(row.virtual)] : undefined;
+  if (port !== undefined) {
+    const why = `the rules give each clone another port of the host: ${port}`;
+    return own("port", `${row.key ?? ""} ${row.virtual}`.trim(), "customise", why);
+  }
   if (row.type === "port") {
-    const why = "clones are in the host's network namespace: only one at a time can have the port";
+    const why =
+      "clones are in the host's network namespace: only one at a time can have the port; a rule under [ports] gives each its own";
     return own("port", `${row.key ?? ""} ${row.virtual}`.trim(), "multiplex", why);
   }
   const name = row.key === undefined ? String(row.virtual) : `${row.virtual} (key ${row.key})`;
