@@ -1,20 +1,21 @@
 import { deepStrictEqual, match, strictEqual, throws } from "node:assert/strict";
 import { StasisError } from "../../ffi/error.ts";
+import { customised } from "./customised.ts";
 import { customise } from "./customising.ts";
 import { planClones } from "./plan.ts";
 import { NO_RULES, type Rules } from "./rules.ts";
 import { change, changeTexts, mistakesInTexts } from "./texts.ts";
 
-function customised(rules: Partial<Rules>, files: Record<string, string> = {}): ReturnType<typeof customise> {
+function edited(rules: Partial<Rules>, files: Record<string, string> = {}): ReturnType<typeof customise> {
   return customise({ ...NO_RULES, ...rules }, files, (text) => text.replaceAll("{n}", "$7"));
 }
 
 Deno.test("without rules nothing is asked of the engine", () => {
-  deepStrictEqual(customised({}), { edits: {}, texts: [] });
+  deepStrictEqual(edited({}), { edits: {}, texts: [] });
 });
 
 Deno.test("rules become edits", () => {
-  const { edits } = customised({
+  const { edits } = edited({
     logs: ["/log"],
     pidFiles: ["/pid"],
     stdout: "null",
@@ -35,7 +36,7 @@ Deno.test("rules become edits", () => {
 
 Deno.test("a text is read where its file has moved, and a value is never a sign of a regular expression", () => {
   const texts = [{ file: "/a/c/x", pattern: "(p) (.)", replace: "$1 {n}" }];
-  const [text] = customised({ texts }, { "/a": "/b", "/a/c": "/d/" }).texts;
+  const [text] = edited({ texts }, { "/a": "/b", "/a/c": "/d/" }).texts;
   deepStrictEqual([text?.file, text?.source, text?.replace], ["/a/c/x", "/d/x", "$1 $$7"]);
   deepStrictEqual(change("p 1\np 2\n", text!), { text: "p $7\np $7\n", count: 2 });
   deepStrictEqual(change("a.a", { find: "a", replace: "$1" }), { text: "$1.$1", count: 2 });
@@ -94,4 +95,24 @@ Deno.test("an address is that of the clone, and without one it cannot be used", 
     (error) => error instanceof StasisError && /no network address/.test(error.fault.causes?.[1] ?? ""),
   );
   match(planClones(NO_RULES, wishes)[0]?.name ?? "", /^web-1$/);
+});
+
+Deno.test("every rule that changes what has no name of its own in the image is shown", () => {
+  const rules: Rules = {
+    ...NO_RULES,
+    stdout: "null",
+    logs: ["/l"],
+    pidFiles: ["/p"],
+    texts: [{ file: "/t", find: "a", replace: "b" }],
+    environment: [{ name: "E", value: "{n}", process: "w" }],
+    arguments: [{ find: "x", replace: "y" }],
+  };
+  deepStrictEqual(customised(rules).map(({ kind, name, why }) => [kind, name, why]), [
+    ["text", "/t", 'a private copy stands there, with "a" replaced by "b"'],
+    ["file", "/l", "each clone has its own there, which begins empty"],
+    ["file", "/p", "each clone has a copy of its own there"],
+    ["environment", "E", 'a clone\'s is "{n}", in processes called "w"'],
+    ["arguments", "x", 'replaced by "y"'],
+    ["output", "standard output and error", "a clone's goes nowhere"],
+  ]);
 });

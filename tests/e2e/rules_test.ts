@@ -1,40 +1,8 @@
 /** What the rules of a template change in its clones, with small programs that tell what they find. */
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { ask, ORACLE } from "./stage/oracle.ts";
 import { freePort, Stage, until } from "./stage/stage.ts";
-
-/** Answers every line in /dev/shm/ask by the result of a Python expression. */
-const ORACLE = `
-import os, socket, subprocess, sys, time
-folder = sys.argv[1]
-out = open(folder + "/app.log", "a")
-print("begun", file=out, flush=True)
-pid = open(folder + "/app.pid", "w"); print(os.getpid(), file=pid, flush=True)
-listener = socket.create_server(("127.0.0.1", int(sys.argv[2].split("=")[1]))) if len(sys.argv) > 2 else None
-def read(path):
-    with open(path, "rb") as file: return file.read().decode()
-def run(*words):
-    return subprocess.run(words, capture_output=True, text=True).stdout.strip()
-print("ready", flush=True)
-while True:
-    try:
-        with open("/dev/shm/ask") as file: asked = file.read()
-        os.unlink("/dev/shm/ask")
-    except OSError:
-        time.sleep(0.01)
-        continue
-    try: answer = eval(asked)
-    except Exception as error: answer = repr(error)
-    with open("/dev/shm/answer.new", "w") as file: print(answer, file=file)
-    os.rename("/dev/shm/answer.new", "/dev/shm/answer")
-`;
-
-async function ask(stage: Stage, name: string, expression: string): Promise<string> {
-  const script = `rm -f /dev/shm/answer; printf %s "$1" >/dev/shm/new; mv /dev/shm/new /dev/shm/ask
-    while ! cat /dev/shm/answer 2>/dev/null; do sleep 0.01; done`;
-  const words = ["exec", name, "--", "timeout", "20", "sh", "-c", script, "ask", expression];
-  return (await stage.stasis(...words)).trimEnd();
-}
 
 /** A template "oracle" of the program, which runs with some environment and arguments. */
 async function prepare(
@@ -46,6 +14,9 @@ async function prepare(
   const folder = `${stage.folder}/state`;
   const program = await stage.write("oracle.py", ORACLE);
   await Deno.mkdir(folder);
+  await Deno.mkdir(`${folder}/moved`);
+  const { uid, gid } = await Deno.stat(stage.folder);
+  if (Deno.uid() === 0) await Deno.chown(folder, uid, gid);
   await Deno.writeTextFile(`${folder}/app.conf`, "port 80\nname original\n");
   stage.env["MODE"] = "original";
   await stage.run("oracle", "python3", program, folder, ...args);
@@ -120,6 +91,7 @@ before = [["cp", "-r", "${folder}", "${folder}-{name}"]]
     "app.conf",
     "app.log",
     "app.pid",
+    "moved",
   ]);
 });
 
@@ -266,6 +238,31 @@ before = [["sh", "-c", "test {n} != 3 || echo 'port 80' >${folder}/app.conf"]]
   ]);
   strictEqual(error.aftermath, "2 clones were removed again; Nothing was left behind");
   strictEqual(await running(stage), "");
+});
+
+Deno.test("an ordinary user's clones have texts and paths of their own as well", async () => {
+  await using stage = await Stage.openForOrdinaryUser();
+  const folder = await prepare(
+    stage,
+    (folder) => `
+logs = ["${folder}/app.log"]
+[paths]
+"${folder}/moved" = "${folder}/moved-{name}"
+[[text]]
+file = "${folder}/app.conf"
+find = "original"
+replace = "{name}"
+[hooks]
+before = [["sh", "-c", "mkdir -p ${folder}/moved ${folder}/moved-{name}; echo {name} >${folder}/moved-{name}/who"]]
+`,
+  );
+  await stage.stasis("clone", "oracle", "--count", "2");
+  for (const name of ["oracle-1", "oracle-2"]) {
+    strictEqual(await ask(stage, name, `read("${folder}/app.conf")`), `port 80\nname ${name}`);
+    strictEqual(await ask(stage, name, `read("${folder}/moved/who")`), name);
+    await ask(stage, name, `print("${name}", file=out, flush=True)`);
+    strictEqual(await ask(stage, name, `read("${folder}/app.log")`), name);
+  }
 });
 
 /** Names of what runs. */

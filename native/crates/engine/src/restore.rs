@@ -279,6 +279,9 @@ fn release(
         .map(|master| master.try_clone_to_owned())
         .transpose()
         .explain(|| "Could not keep the user's terminal".to_owned())?;
+    let unused = rebuild.ports.unused();
+    let unused = unused.map(|port| format!("no socket is bound to port {port}, which a rule moves"));
+    rebuild.notes.extend(unused);
     nursery.note_ports(&rebuild.ports);
     let aid = nursery.release(threads.into_iter(), !request.detach)?;
     if let Some(master) = user {

@@ -16,6 +16,9 @@ use abi::{Code, Fault};
 use std::collections::BTreeMap;
 use tracee::Stopped;
 
+/// More than execve(2) takes, in bytes.
+const LARGEST_AREA: u64 = 64 << 20;
+
 /// A process whose memory is complete.
 struct Subject<'a> {
     process: &'a ProcessV1,
@@ -189,8 +192,7 @@ impl Subject<'_> {
         }
         let mut layout = self.live.memory.layout.clone();
         let start = layout.arg_start;
-        let mut area = vec![0; layout.env_end.saturating_sub(start) as usize];
-        self.thread.read(start, &mut area).explain(|| self.what())?;
+        let area = self.area(&layout);
         let all = self.arguments.entries.iter().chain(&self.environment.entries);
         let others: Vec<u64> = all.map(|entry| entry.pointer).collect();
         let room = |entry: &Entry| strings::room(entry, start, &area, &others);
@@ -207,6 +209,14 @@ impl Subject<'_> {
                 (environment_at, environment_at + environment.block.len() as u64);
         }
         self.show(&layout, nursery)
+    }
+
+    /// The memory that execve(2) put the strings into; nothing where it is not there any more.
+    fn area(&self, layout: &LayoutV1) -> Vec<u8> {
+        let length = layout.env_end.saturating_sub(layout.arg_start);
+        let mut area = vec![0; if length <= LARGEST_AREA { length as usize } else { 0 }];
+        let read = self.thread.read(layout.arg_start, &mut area);
+        if read.is_ok() { area } else { Vec::new() }
     }
 
     /// Writes both changes, and returns where their blocks are.

@@ -11,7 +11,7 @@ use crate::chain::Chain;
 use crate::explain::Result;
 use crate::rebuild::moved;
 use crate::state::descriptors::KindV1;
-use abi::edits::{Edits, Source};
+use abi::edits::{Edits, Lasting, Source};
 use abi::request::{Restore, Tcp};
 use std::collections::BTreeMap;
 
@@ -23,6 +23,9 @@ pub fn prepare(chain: &mut Chain, request: &mut Restore) -> Result<Vec<String>> 
         request.tcp = Tcp::Keep;
     }
     rewind(chain, &request.edits);
+    if let Some(capsule) = &chain.capsule {
+        follow(&capsule.lasting, &mut request.files);
+    }
     let mut notes = Vec::new();
     request.edits.mounts.retain(|mount| {
         let there = !matches!(mount.source, Source::Path(_)) || std::path::Path::new(&mount.target).exists();
@@ -35,6 +38,16 @@ pub fn prepare(chain: &mut Chain, request: &mut Restore) -> Result<Vec<String>> 
         there
     });
     Ok(notes)
+}
+
+/// A path that had moved before: what is open below its place of then moves on to its place of now.
+fn follow(saved: &Lasting, files: &mut BTreeMap<String, String>) {
+    for mount in saved.mounts.iter().filter(|mount| mount.source.starts_with('/')) {
+        let now = moved(mount.target.as_bytes(), files).and_then(|now| String::from_utf8(now).ok());
+        if let Some(now) = now {
+            files.entry(mount.source.clone()).or_insert(now);
+        }
+    }
 }
 
 /// Files that begin empty are written from their beginning.
@@ -65,7 +78,23 @@ pub fn by_path(files: BTreeMap<String, String>, edits: &Edits) -> BTreeMap<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::edits::Mount;
+    use abi::edits::{LastingMount, Mount};
+
+    #[test]
+    fn a_path_that_moved_twice_is_followed() {
+        let mount = |target: &str, source: &str| LastingMount {
+            target: target.to_owned(),
+            source: source.to_owned(),
+            contents: None,
+            empty: false,
+        };
+        let mounts =
+            vec![mount("/srv/app", "/clones/a"), mount("/etc/app", "/clones/b"), mount("/x", "files/0")];
+        let mut files = BTreeMap::from([("/srv".to_owned(), "/clones/c".to_owned())]);
+        follow(&Lasting { mounts, ..Lasting::default() }, &mut files);
+        assert_eq!(files.get("/clones/a").map(String::as_str), Some("/clones/c/app"));
+        assert_eq!(files.len(), 2);
+    }
 
     #[test]
     fn a_new_path_that_a_mount_hides_is_reached_through_the_mount() {

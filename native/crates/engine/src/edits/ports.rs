@@ -37,6 +37,11 @@ impl Ports {
         }
     }
 
+    /// Those that no socket was bound to.
+    pub fn unused(&self) -> impl Iterator<Item = u16> {
+        self.wanted.keys().copied().filter(|port| !self.taken.contains_key(port))
+    }
+
     /// What became of those that the application has.
     pub fn taken(&self) -> Vec<Port> {
         self.taken.iter().map(|(from, to)| Port { from: *from, to: *to }).collect()
@@ -57,6 +62,7 @@ mod tests {
         ports.note(&address("1.2.3.4:80"), &address("1.2.3.4:4444"));
         ports.note(&address("1.2.3.4:82"), &address("1.2.3.4:82"));
         assert_eq!(ports.translate(&address("[::1]:80")), address("[::1]:4444").to_vec());
+        assert_eq!(ports.unused().collect::<Vec<_>>(), [81]);
         assert_eq!(ports.taken(), [Port { from: 80, to: 4444 }]);
     }
 }
