@@ -28,6 +28,8 @@ pub struct Rebuild {
     pub root: Vec<u8>,
     /// Paths that the user has moved.
     pub moved: BTreeMap<String, String>,
+    /// It is to know that it is not the application that the snapshot was taken of.
+    pub is_clone: bool,
     /// Where ports are on the host's network.
     pub ports: Ports,
     pub pids: HashMap<OriginalPid, i32>,

@@ -177,6 +177,7 @@ fn create_processes(
         streams: streams(request, &terminals, image, place.output.as_ref())?,
         output: place.output,
         moved: edits::by_path(std::mem::take(&mut request.files), &request.edits),
+        is_clone: request.origin.is_some(),
         ports: Ports::new(&request.edits.ports),
         pids,
         shared_memory: HashMap::new(),
