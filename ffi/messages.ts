@@ -1,3 +1,5 @@
+import type { Edits } from "./edits.ts";
+
 /**
  * The requests that the engine answers, and its answers. The request structs are in
  * native/crates/abi/src/request.rs; field names are the same on both sides.
@@ -224,6 +226,8 @@ export interface ExecRequest {
   env: Record<string, string>;
   cwd: string;
   terminal: boolean;
+  /** Nothing to read, and what it writes to standard output goes nowhere. */
+  quiet?: boolean;
 }
 
 export interface SnapshotRequest {
@@ -256,6 +260,7 @@ export interface RestoreRequest {
   origin?: Origin;
   /** The checksums of page data were compared already, by `verify`. */
   checked?: boolean;
+  edits?: Edits;
   volumes?: Volumes;
   /** As it was in the snapshot, where nothing is said. */
   network?: Network;

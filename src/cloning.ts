@@ -1,7 +1,8 @@
 import { EXIT_CODES, type Fault, StasisError } from "../ffi/error.ts";
-import type { Home, Resident, Restored, RestoreRequest } from "../ffi/messages.ts";
+import type { CloneRequest, Home, Resident, Restored, RestoreRequest } from "../ffi/messages.ts";
 import type { Template } from "./catalog/templates.ts";
-import { runHook } from "./hooks.ts";
+import { runHook, runInside } from "./hooks.ts";
+import { editsOf } from "./rules/texts.ts";
 import type { Plan } from "./rules/plan.ts";
 import type { Session } from "./session.ts";
 import { numberOf } from "./signals.ts";
@@ -104,13 +105,21 @@ class Cloning {
 
   /** Makes the applications. Those that live are among those made, whatever became of the others. */
   async #bringUp(plans: readonly Plan[]): Promise<Clone[]> {
-    const restores = plans.map((plan) => this.#request(plan));
+    const asked: Plan[] = [];
+    const restores: CloneRequest["restores"] = [];
+    for (const plan of plans) {
+      // Reads the files whose text is changed, as they are now.
+      const request = await this.#attempt(plan, async () => await this.#request(plan));
+      if (request === undefined) continue;
+      asked.push(plan);
+      restores.push(request);
+    }
     const keep_going = this.reports.failed !== undefined;
     const { outcomes } = await this.session.perform("clone", { restores, keep_going });
     const made: Clone[] = [];
     const failed: [Plan, Fault][] = [];
     let left: Plan | undefined;
-    for (const [index, plan] of plans.entries()) {
+    for (const [index, plan] of asked.entries()) {
       const outcome = outcomes[index] ?? "left";
       if (outcome === "left") left ??= plan;
       else if ("failed" in outcome) failed.push([plan, outcome.failed]);
@@ -129,7 +138,8 @@ class Cloning {
 
   #request(plan: Plan): RestoreRequest & { home: Home } {
     const { template, resident, session } = this;
-    const { name, hostname, files, tcp, network } = plan;
+    const { name, hostname, files, tcp, network, customising } = plan;
+    const edits = editsOf(customising);
     return {
       home: session.home,
       dir: template.image,
@@ -137,6 +147,7 @@ class Cloning {
       hostname,
       files,
       ...(tcp !== undefined && { tcp }),
+      ...(Object.keys(edits).length > 0 && { edits }),
       ...(network !== undefined && { network }),
       origin: { template: template.name, generation: template.generation },
       checked: true,
@@ -152,6 +163,7 @@ class Cloning {
     if (plan.signal !== undefined) await session.perform("signal", { aid, signal: plan.signal });
     const known = { STASIS_CLONE_AID: aid, STASIS_CLONE_PID: String(restored.pid) };
     const env = { ...environmentOf(this.template, plan), ...known };
+    for (const words of plan.insideAfter) await runInside(session, aid, words, env);
     for (const words of plan.after) await runHook(session, words, env);
     this.#goOn();
     report(clone, this.reports);

@@ -39,6 +39,27 @@ export async function runHook(
   if (!success) throw failed(words, signal === null ? `it ended with exit code ${code}` : `it got ${signal}`);
 }
 
+/** Runs a command of the rules in a clone's capsule, as `stasis exec` does, in its root folder. */
+export async function runInside(
+  session: Session,
+  aid: string,
+  words: readonly string[],
+  env: Record<string, string>,
+): Promise<void> {
+  const request = {
+    aid,
+    argv: [...words],
+    env: { ...session.caller.env, ...env },
+    cwd: "/",
+    terminal: false,
+    quiet: true,
+  };
+  const { code, signal } = await session.perform("exec", request);
+  if (code !== 0) {
+    throw failed(words, signal === undefined ? `it ended with exit code ${code}` : `it got signal ${signal}`);
+  }
+}
+
 function start(words: readonly string[], command: Deno.Command): Deno.ChildProcess {
   try {
     return command.spawn();

@@ -7,6 +7,8 @@ import type {
   MappedFile,
 } from "../../ffi/messages.ts";
 import { count } from "../ui/format.ts";
+import { customised, isLeftOut, isOwnFile } from "./customised.ts";
+import { isWithin } from "./inside.ts";
 import type { Rules } from "./rules.ts";
 
 /** What a user can do about what only one clone at a time can have. */
@@ -37,8 +39,9 @@ export function classify(inspection: Inspection, ids: readonly IdRow[], rules: R
     ...inspection.processes.flatMap((process) => openFiles(process, inspection, rules)),
     ...inspection.processes.flatMap((process) => kernelObjects(process, inspection, rules)),
     ...inspection.unix_names.map((name) => unixName(name, inspection)),
-    ...ids.map(idOf),
+    ...ids.map((row) => idOf(row, rules)),
     ...(inspection.volumes ?? []).map(volumeOf),
+    ...customised(rules),
     hostname(inspection, rules),
   ];
   return unique(resources);
@@ -47,11 +50,6 @@ export function classify(inspection: Inspection, ids: readonly IdRow[], rules: R
 /** Whether a rule gives a path of the application a new place: by its own name or that of a folder above it. */
 export function isMoved(path: string, rules: Rules): boolean {
   return Object.keys(rules.paths).some((old) => isWithin(path, old));
-}
-
-export function isWithin(path: string, folder: string): boolean {
-  const above = folder.replace(/\/+$/, "");
-  return path === above || path.startsWith(`${above}/`);
 }
 
 /** Every file of the application that a rule can move: mapped ones and open ones. */
@@ -93,6 +91,9 @@ function writtenFile(kind: string, path: string, at: Inspection, rules: Rules, b
     return own(kind, path, "copy-on-write", "each clone has a /dev/shm of its own, with what it held", bytes);
   }
   if (isMoved(path, rules)) return moved(kind, path, bytes);
+  if (isOwnFile(path, rules)) {
+    return own(kind, path, "customise", "the rules give each clone its own there", bytes);
+  }
   if (isInVolume(path, at)) {
     return own(
       kind,
@@ -136,6 +137,9 @@ function sharedMemory({ shared_bytes }: Inspection): Resource[] {
 function openFiles(process: ImageProcess, inspection: Inspection, rules: Rules): Resource[] {
   return process.descriptors.filter(isFile).map((descriptor) => {
     const path = pathOf(descriptor);
+    if (rules.leaveOut.paths.some((folder) => isWithin(path, folder))) {
+      return own("open file", path, "customise", LEFT_OUT);
+    }
     if (descriptor.detail !== path) {
       return own("deleted file", path, "copy-on-write", "its contents are in the snapshot");
     }
@@ -146,6 +150,8 @@ function openFiles(process: ImageProcess, inspection: Inspection, rules: Rules):
     return share("open file", path, "it is open for reading only");
   });
 }
+
+const LEFT_OUT = "the rules leave it out: it leads to /dev/null";
 
 function isFile({ kind, detail }: Descriptor): boolean {
   return kind === "regular" && detail.startsWith("/");
@@ -165,9 +171,10 @@ function kernelObjects(process: ImageProcess, inspection: Inspection, rules: Rul
 
 /** What is open and no file. Ports and terminals stand among the ids as well, under their names. */
 function treatmentOf(kind: string, inspection: Inspection, rules: Rules): [Treatment, string] {
+  if (isLeftOut(kind, rules)) return ["customise", LEFT_OUT];
   switch (kind) {
     case "log":
-      return ["customise", "each clone has a log of its own"];
+      return ["customise", logged(rules)];
     case "external":
       return ["customise", "it led out of the application: in a clone it leads to its log or to nothing"];
     case "terminal":
@@ -182,7 +189,14 @@ function treatmentOf(kind: string, inspection: Inspection, rules: Rules): [Treat
   }
 }
 
-function connections({ tcp }: Rules): string {
+function logged({ stdout }: Rules): string {
+  return stdout === undefined || stdout === "log"
+    ? "each clone has a log of its own"
+    : "the rules say where it leads";
+}
+
+function connections({ tcp, connections: { keep, close } }: Rules): string {
+  if (keep.length + close.length > 0) return "the rules say which connections are kept";
   return tcp === "close"
     ? "the rules restore connections closed"
     : 'tcp = "close" restores connections closed';
@@ -204,7 +218,12 @@ function unixName(name: string, inspection: Inspection): Resource {
   return own("unix socket", name, "multiplex", why);
 }
 
-function idOf(row: IdRow): Resource {
+function idOf(row: IdRow, rules: Rules): Resource {
+  const port = row.type === "port" ? rules.ports[String(row.virtual)] : undefined;
+  if (port !== undefined) {
+    const why = `the rules give each clone another port of the host: ${port}`;
+    return own("port", `${row.key ?? ""} ${row.virtual}`.trim(), "customise", why);
+  }
   if (row.type === "port") return portOf(row);
   const name = row.key === undefined ? String(row.virtual) : `${row.virtual} (key ${row.key})`;
   return own(row.type, name, "virtualise", reasonFor(row));
@@ -216,7 +235,8 @@ function portOf({ key, virtual, backend }: IdRow): Resource {
     const why = "each clone has a network namespace of its own, and keeps the port";
     return own("port", name, "virtualise", why);
   }
-  const why = `clones are in the host's network namespace: only one at a time can have the port; ${NONE}`;
+  const why =
+    `clones are in the host's network namespace: only one at a time can have the port; a rule under [ports] gives each its own, ${NONE}`;
   return own("port", name, "multiplex", why);
 }
 

@@ -1,7 +1,10 @@
 import { StasisError } from "../../ffi/error.ts";
 import type { Inspection, Network, Tcp } from "../../ffi/messages.ts";
 import { checkName, freeName } from "../catalog/names.ts";
-import { filesOf, isWithin } from "./classes.ts";
+import { filesOf } from "./classes.ts";
+import { absolute, customise, type Customising } from "./customising.ts";
+import { isWithin } from "./inside.ts";
+import type { Path } from "./positions.ts";
 import type { Mistake, Rules } from "./rules.ts";
 import { expand, variablesIn } from "./text.ts";
 
@@ -17,6 +20,8 @@ export interface Plan {
   signal?: number;
   before: string[][];
   after: string[][];
+  insideAfter: string[][];
+  customising: Customising;
 }
 
 /** What the command line says about clones. */
@@ -31,6 +36,8 @@ export interface Wishes {
   taken: ReadonlySet<string>;
   /** `--network`. */
   network?: Network;
+  /** Network addresses of the clones, in their order, where they have some of their own. */
+  addresses?: readonly string[];
 }
 
 /** Linux takes no longer one. */
@@ -41,13 +48,15 @@ export function planClones(rules: Rules, wishes: Wishes): Plan[] {
   const undeclared = Object.keys(wishes.set).find((name) => !(name in rules.variables));
   if (undeclared !== undefined) throw unknownVariable(undeclared, rules);
   const given = { ...rules.variables, ...wishes.set };
-  return nameClones(rules, wishes, given).map(({ number, name, uuid }) => {
+  return nameClones(rules, wishes, given).map(({ number, name, uuid }, index) => {
+    const address = wishes.addresses?.[index];
     const values = new Map(Object.entries({
       ...given,
       template: wishes.template,
       n: String(number),
       name,
       uuid,
+      ...(address !== undefined && { address }),
     }));
     const plan = planClone(rules, number, name, values);
     return wishes.network === undefined ? plan : { ...plan, network: wishes.network };
@@ -59,6 +68,10 @@ export function planClones(rules: Rules, wishes: Wishes): Plan[] {
  * its path.
  */
 export function mistakesFor(rules: Rules, inspection: Inspection): Mistake[] {
+  return [...mistakesInPaths(rules, inspection), ...mistakesInChoices(rules, inspection)];
+}
+
+function mistakesInPaths(rules: Rules, inspection: Inspection): Mistake[] {
   const files = filesOf(inspection);
   return Object.keys(rules.paths).flatMap((old) => {
     const path = ["paths", old];
@@ -66,24 +79,78 @@ export function mistakesFor(rules: Rules, inspection: Inspection): Mistake[] {
     if (bound !== undefined) {
       return [{ path, problem: `the UNIX socket "${bound}" is bound there, and keeps its path` }];
     }
-    const used = files.some((file) => isWithin(file, old));
-    return used ? [] : [{ path, problem: `no process has "${old}", or a file in it, open or mapped` }];
+    const used = files.some((file) => isWithin(file, old)) || isThere(old);
+    const problem = `no process has "${old}", or a file in it, open or mapped, and it is not on this host`;
+    return used ? [] : [{ path, problem }];
   });
 }
 
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Processes, and what is to be left out, that the snapshot does not have. */
+function mistakesInChoices(rules: Rules, { processes }: Inspection): Mistake[] {
+  const names = new Set(processes.map(({ comm }) => comm));
+  const stranger = ({ process }: { process?: string }, path: Path): Mistake[] =>
+    process === undefined || names.has(process)
+      ? []
+      : [{ path, problem: `no process is called "${process}": there is ${[...names].join(", ")}` }];
+  const descriptors = processes.flatMap((process) => process.descriptors);
+  const kinds = new Set(descriptors.map(({ kind }) => kind));
+  const { leaveOut } = rules;
+  return [
+    ...rules.environment.flatMap((one) => stranger(one, ["environment", one.name])),
+    ...rules.arguments.flatMap((one) => stranger(one, ["arguments", one.find])),
+    ...leaveOut.kinds.flatMap((kind, index) => {
+      const problem = `no descriptor is of the kind "${kind}": there is ${[...kinds].join(", ")}`;
+      return kinds.has(kind) ? [] : [{ path: ["leave_out", "kinds", index], problem }];
+    }),
+    ...leaveOut.paths.flatMap((old, index) => {
+      const used = old.includes("{") || descriptors.some(({ detail }) => isWithin(detail, old));
+      const path = ["leave_out", "paths", index];
+      return used ? [] : [{ path, problem: `no process has "${old}", or a file in it, open` }];
+    }),
+  ];
+}
+
+/** An error names the clone whose values are wrong: those of the others may do. */
 function planClone(rules: Rules, number: number, name: string, values: ReadonlyMap<string, string>): Plan {
-  const fill = (text: string) => expand(text, values);
+  try {
+    return fillIn(rules, number, name, values);
+  } catch (error) {
+    if (!(error instanceof StasisError)) throw error;
+    const { fault } = error;
+    const message = `Could not use the rules for the clone "${name}", number ${number}`;
+    throw new StasisError({ ...fault, message, causes: [fault.message, ...(fault.causes ?? [])] });
+  }
+}
+
+function fillIn(rules: Rules, number: number, name: string, values: ReadonlyMap<string, string>): Plan {
+  const fill = (text: string) => {
+    if (variablesIn(text).includes("address") && !values.has("address")) throw withoutAddress(text);
+    return expand(text, values);
+  };
   const command = (words: readonly string[]) => words.map(fill);
-  const files = Object.entries(rules.paths).map(([old, current]) => [old, absolute(old, fill(current))]);
+  const files = Object.fromEntries(
+    Object.entries(rules.paths).map(([old, current]) => [old, absolute(fill(current), `"${old}"`)]),
+  );
   return {
     number,
     name,
     hostname: checkHostname(fill(rules.hostname ?? "{name}")),
-    files: Object.fromEntries(files),
+    files,
     ...(rules.tcp !== undefined && { tcp: rules.tcp }),
     ...(rules.signal !== undefined && { signal: rules.signal }),
     before: rules.before.map(command),
     after: rules.after.map(command),
+    insideAfter: rules.insideAfter.map(command),
+    customising: customise(rules, files, fill),
   };
 }
 
@@ -117,6 +184,13 @@ function nameClones(rules: Rules, wishes: Wishes, given: Readonly<Record<string,
   return named;
 }
 
+function withoutAddress(text: string): StasisError {
+  return StasisError.of("usage", `Could not fill in "${text}"`, {
+    causes: ["the clone is given no network address"],
+    hint: "Make it in a virtual network environment (--vne), or use another variable",
+  });
+}
+
 function nameTaken(name: string): StasisError {
   return StasisError.of("usage", `Could not name a clone "${name}"`, {
     causes: ["an application of this name is running"],
@@ -139,12 +213,5 @@ function checkHostname(hostname: string): string {
   throw StasisError.of("usage", `Could not use "${hostname}" as a host name`, {
     causes: [`a host name has up to ${LONGEST_HOSTNAME} letters, digits, ".", "_" and "-"`],
     hint: 'Set "hostname" in the rules of the template',
-  });
-}
-
-function absolute(old: string, current: string): string {
-  if (current.startsWith("/")) return current;
-  throw StasisError.of("usage", `Could not move "${old}" to "${current}"`, {
-    causes: ["it is no absolute path"],
   });
 }

@@ -1,8 +1,9 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
+import { StasisError } from "../../ffi/error.ts";
 import type { Inspection } from "../../ffi/messages.ts";
 import { mistakesFor, planClones, type Wishes } from "./plan.ts";
 import { NO_RULES, type Rules } from "./rules.ts";
-import { expand } from "./text.ts";
+import { expand, variablesIn } from "./text.ts";
 
 function names(rules: Partial<Rules>, wishes: Partial<Wishes>): string[] {
   const whole = { template: "web", count: 1, set: {}, taken: new Set<string>(), ...wishes };
@@ -35,6 +36,7 @@ Deno.test("a pattern names every clone, and numbers that are taken are passed ov
 
 Deno.test("rules are filled in for each clone", () => {
   const rules: Rules = {
+    ...NO_RULES,
     paths: { "/a": "/{name}/{zone}/{n}" },
     hostname: "{name}.{zone}",
     before: [["echo", "{{{uuid}}}"]],
@@ -51,7 +53,10 @@ Deno.test("rules are filled in for each clone", () => {
 Deno.test("variables that no rule declares, and host names that are none, are refused", () => {
   const wishes = { template: "web", count: 1, set: { port: "1" }, taken: new Set<string>() };
   throws(() => planClones(NO_RULES, wishes), /variable "port"/);
-  throws(() => planClones({ ...NO_RULES, hostname: "a b" }, { ...wishes, set: {} }), /"a b" as a host name/);
+  throws(
+    () => planClones({ ...NO_RULES, hostname: "a b" }, { ...wishes, set: {} }),
+    (error) => error instanceof StasisError && /"a b" as a host name/.test(error.fault.causes?.[0] ?? ""),
+  );
 });
 
 Deno.test("a path that no process has, or that a socket keeps, is a mistake", () => {
@@ -90,4 +95,11 @@ Deno.test("a path that no process has, or that a socket keeps, is a mistake", ()
 
 Deno.test("double braces are braces", () => {
   strictEqual(expand("{{n}} {n} {x}", new Map([["n", "1"]])), "{n} 1 {x}");
+});
+
+Deno.test("sums are made of variables and numbers", () => {
+  const values = new Map([["n", "7"], ["base", "8000"], ["name", "a"]]);
+  strictEqual(expand("{n+base - 1}:{n}", values), "8006:7");
+  deepStrictEqual(variablesIn("{n + base - 1} {7} {a b + 1} {{x}}"), ["n", "base", "7", "a b"]);
+  throws(() => expand("{name + 1}", values), /Could not add up "\{name \+ 1\}"/);
 });

@@ -26,8 +26,10 @@ zone = "test"
 [hooks]
 before = [["mkdir", "-p", "/srv/{name}"]]
 after = [["echo", "{{}}"]]
+inside_after = [["app", "reload"]]
 `;
   deepStrictEqual(parseRules(text, "r.toml").rules, {
+    ...NO_RULES,
     name: "web-{n}",
     hostname: "{name}.{zone}",
     tcp: "close",
@@ -35,6 +37,7 @@ after = [["echo", "{{}}"]]
     paths: { "/srv/a": "/srv/{name}/a" },
     before: [["mkdir", "-p", "/srv/{name}"]],
     after: [["echo", "{{}}"]],
+    insideAfter: [["app", "reload"]],
     variables: { zone: "test" },
   });
   deepStrictEqual(parseRules("", "r.toml").rules, NO_RULES);
@@ -58,7 +61,8 @@ before = ["ls"]
 after = [["ls", "{zone}"], []]
 `;
   deepStrictEqual(mistakes(text), [
-    'r.toml:2:1: there is no key "hostnam": expected name, hostname, tcp, signal, paths, hooks, variables',
+    'r.toml:2:1: there is no key "hostnam": expected name, hostname, tcp, signal, stdout, logs, pid_files, ' +
+    "paths, text, environment, arguments, ports, leave_out, connections, hooks, variables",
     'r.toml:1:1: "name" cannot use {name}: use {template} and {n}',
     'r.toml:3:1: "tcp" is "drop": expected "keep" or "close"',
     'r.toml:4:1: "signal" is "NOPE": expected a signal such as "HUP", or a number from 1 to 64',
@@ -82,4 +86,96 @@ Deno.test("variables are words with a text, and braces come in pairs", () => {
 Deno.test("a table in the place of a text is told", () => {
   deepStrictEqual(mistakes("[name]\nx = 1\n"), ['r.toml:1:2: "name" is a table: expected a string']);
   throws(() => parseRules("paths = 3", "r.toml"), StasisError);
+});
+
+Deno.test("what is customised in a clone is understood", () => {
+  const text = `
+stdout = "/var/log/{name}.out"
+logs = ["/var/log/app.log"]
+pid_files = ["/run/app.pid"]
+[environment]
+MODE = "clone"
+ROLE = { value = "{role}", process = "worker" }
+[arguments]
+"--port=80" = "--port={n}"
+"--x" = { replace = "", process = "worker" }
+[[text]]
+file = "/etc/app.conf"
+find = "{literal}"
+replace = ""
+[[text]]
+file = "/etc/app.conf"
+pattern = "^port \\\\d{2}$"
+replace = "port {n}"
+[ports]
+80 = "{n} + 8000"
+81 = 9000
+82 = "auto"
+[leave_out]
+paths = ["/var/lib/app/x"]
+kinds = ["inotify"]
+[connections]
+keep = ["10.0.0.1:5432", "[::1]:*"]
+close = ["*:*"]
+[variables]
+role = "r"
+`;
+  deepStrictEqual(parseRules(text, "r.toml").rules, {
+    ...NO_RULES,
+    stdout: "/var/log/{name}.out",
+    logs: ["/var/log/app.log"],
+    pidFiles: ["/run/app.pid"],
+    environment: [{ name: "MODE", value: "clone" }, { name: "ROLE", value: "{role}", process: "worker" }],
+    arguments: [{ find: "--port=80", replace: "--port={n}" }, {
+      find: "--x",
+      replace: "",
+      process: "worker",
+    }],
+    texts: [
+      { file: "/etc/app.conf", find: "{literal}", replace: "" },
+      { file: "/etc/app.conf", pattern: "^port \\d{2}$", replace: "port {n}" },
+    ],
+    ports: { "80": "{n} + 8000", "81": "9000", "82": "auto" },
+    leaveOut: { paths: ["/var/lib/app/x"], kinds: ["inotify"] },
+    connections: { keep: ["10.0.0.1:5432", "[::1]:*"], close: ["*:*"] },
+    variables: { role: "r" },
+  });
+});
+
+Deno.test("every mistake in what is customised has its place", () => {
+  const text = `stdout = "file"
+logs = ["app.log"]
+[environment]
+STASIS_X = "1"
+A = { val = "1" }
+[[text]]
+file = "/a"
+find = "x"
+pattern = "y"
+[[text]]
+file = "/a"
+pattern = "("
+replace = "{zone}"
+[ports]
+0 = 1
+80 = "many"
+81 = 70000
+[connections]
+keep = ["db"]
+`;
+  deepStrictEqual(mistakes(text), [
+    'r.toml:1:1: "stdout" is "file": expected "log", "null" or an absolute path',
+    'r.toml:2:9: "logs[0]" is "app.log": expected an absolute path',
+    'r.toml:6:3: this [[text]] has no "replace"',
+    'r.toml:6:3: a [[text]] has either "find", a literal text, or "pattern", a regular expression',
+    "r.toml:12:1: Invalid regular expression: /(/gm: Unterminated group",
+    'r.toml:13:1: "text[1].replace" uses {zone}, which is no variable: declare it under [variables]',
+    'r.toml:4:1: "STASIS_X" is given by stasis',
+    'r.toml:5:7: there is no key "val": expected value, process',
+    'r.toml:5:1: there is no "value"',
+    'r.toml:15:1: "0" is no port: expected a number from 1 to 65535',
+    'r.toml:16:1: "ports.80" is "many": expected "auto", a port, or a sum such as "{n + 18000}"',
+    'r.toml:17:1: "ports.81" is 70000: expected "auto", a port, or a sum such as "{n + 18000}"',
+    'r.toml:19:9: "connections.keep[0]" is "db": expected ADDRESS:PORT, with * for any, such as "*:5432"',
+  ]);
 });

@@ -3,7 +3,8 @@ import type { Template } from "../catalog/templates.ts";
 import type { Resource } from "../rules/classes.ts";
 import type { Plan } from "../rules/plan.ts";
 import { nameOfSignal } from "../signals.ts";
-import { formatAge, formatBytes, formatCommand, printable } from "./format.ts";
+import type { TextChange } from "../rules/texts.ts";
+import { count, formatAge, formatBytes, formatCommand, printable } from "./format.ts";
 import { renderTable } from "./table.ts";
 
 const TEMPLATES = [
@@ -68,20 +69,53 @@ export function renderTemplate(template: Template, resources: readonly Resource[
 }
 
 /** What `stasis template check` shows: what would become of a first clone. */
-export function renderPlan(plan: Plan): string[] {
+export function renderPlan(plan: Plan, texts: readonly TextChange[]): string[] {
+  const { edits } = plan.customising;
+  const own = (edits.mounts ?? []).filter(({ source }) => typeof source === "string");
   return renderFacts([
     ["name", plan.name],
     ["hostname", plan.hostname],
     ["tcp", plan.tcp ?? "keep"],
     ["signal", plan.signal === undefined ? "" : nameOfSignal(plan.signal)],
     ...Object.entries(plan.files).map(([old, current]): [string, string] => ["path", `${old} -> ${current}`]),
+    ...texts.map((one): [string, string] => ["text", `${one.file}: ${describeChange(one)}`]),
+    ...own.map((
+      { target, source },
+    ): [string, string] => ["file", `${target} (${source === "copy" ? "a copy" : source})`]),
+    ...(edits.environment ?? []).map((one): [string, string] => [
+      "environment",
+      `${one.name}=${one.value}${within(one.process)}`,
+    ]),
+    ...(edits.arguments ?? []).map((one): [string, string] => [
+      "argument",
+      `${one.find} -> ${one.replace}${within(one.process)}`,
+    ]),
+    [
+      "stdout",
+      edits.output === undefined ? "" : typeof edits.output === "string" ? edits.output : edits.output.path,
+    ],
+    ...(edits.ports ?? []).map((
+      { from, to },
+    ): [string, string] => ["port", `${from} -> ${to === 0 ? "any" : to}`]),
+    ["leave out", [...(edits.leave_out?.paths ?? []), ...(edits.leave_out?.kinds ?? [])].join(", ")],
+    ...(edits.connections ?? []).map(({ end, keep }): [string, string] => [keep ? "keep" : "close", end]),
     ...plan.before.map((words): [string, string] => ["before", formatCommand(words)]),
+    ...plan.insideAfter.map((words): [string, string] => ["inside after", formatCommand(words)]),
     ...plan.after.map((words): [string, string] => ["after", formatCommand(words)]),
   ]);
 }
 
 function formatKnownBytes(bytes: number | undefined): string {
   return bytes === undefined ? "" : formatBytes(bytes);
+}
+
+function describeChange({ sought, replace, count: found }: TextChange): string {
+  const times = found < 0 ? "not there yet" : count(found, "occurrence");
+  return `${sought} -> "${replace}" (${times})`;
+}
+
+function within(process?: string): string {
+  return process === undefined ? "" : ` (in ${process})`;
 }
 
 /** What has nothing to say is left out. */

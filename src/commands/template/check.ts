@@ -2,9 +2,10 @@ import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { StasisError } from "../../../ffi/error.ts";
 import { parseAssignments } from "../../assignments.ts";
 import { findTemplate } from "../../catalog/templates.ts";
-import { readRules, soundRules } from "../../rules/load.ts";
+import { provenRules, readRules } from "../../rules/load.ts";
 import { planClones } from "../../rules/plan.ts";
 import type { Rules } from "../../rules/rules.ts";
+import { tryTexts } from "../../rules/texts.ts";
 import type { Open, Session } from "../../session.ts";
 import { renderPlan } from "../../ui/templates.ts";
 import { collect, outputOptions, verb } from "../../verb.ts";
@@ -28,8 +29,9 @@ export function templateCheck(open: Open): CommandUnknownOpts {
       const taken = name === undefined ? new Set<string>() : await session.namesInUse();
       const [plan] = planClones(rules, { template: name ?? "template", count: 1, set, taken });
       if (plan === undefined) return;
-      if (session.output.json) session.output.object({ ok: true, clone: plan });
-      else session.output.lines(renderPlan(plan));
+      const texts = tryTexts(plan.customising.texts);
+      if (session.output.json) session.output.object({ ok: true, clone: plan, texts });
+      else session.output.lines(renderPlan(plan, texts));
     });
 }
 
@@ -37,6 +39,6 @@ async function rulesOf(session: Session, name?: string, file?: string): Promise<
   const template = name === undefined ? undefined : findTemplate(session.home, name);
   const dir = template?.image;
   const inspection = dir === undefined ? undefined : await session.perform("inspect", { dir });
-  if (file === undefined) return soundRules(template?.rules, template?.rulesPath ?? "", inspection);
-  return soundRules(readRules(session.absolute(file)), file, inspection);
+  if (file === undefined) return provenRules(template?.rules, template?.rulesPath ?? "", inspection);
+  return provenRules(readRules(session.absolute(file)), file, inspection);
 }

@@ -2,7 +2,7 @@ import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { Inspection } from "../../../ffi/messages.ts";
 import { originOf } from "../../catalog/origin.ts";
 import { createTemplate, type TemplateCard } from "../../catalog/templates.ts";
-import { readRules, soundRules } from "../../rules/load.ts";
+import { provenRules, readRules } from "../../rules/load.ts";
 import type { Open } from "../../session.ts";
 import { outputOptions, verb } from "../../verb.ts";
 
@@ -19,7 +19,7 @@ export function templateCreate(open: Open): CommandUnknownOpts {
       const dir = await session.snapshotFolder(given);
       const inspection = await session.perform("inspect", { dir });
       const text = options.rules === undefined ? undefined : readRules(session.absolute(options.rules));
-      soundRules(text, options.rules ?? "", inspection);
+      provenRules(text, options.rules ?? "", inspection);
       // A template that is damaged from the start would be found out by its first clone only.
       await session.perform("verify", { dir });
       // Its volumes are files whose owners and modes matter.

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod control;
+pub mod edits;
 mod fault;
 pub mod frame;
 pub mod interposition;

@@ -2,6 +2,7 @@
 //!
 //! Unknown fields are refused: a request that the engine only half understands is a mistake, not a wish.
 
+use crate::edits::Edits;
 use crate::network::Network;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -135,7 +136,16 @@ requests! {
     /// Wait until an application has ended.
     Wait { aid: String }
     /// Run one more command inside a capsule.
-    Exec { aid: String, argv: Vec<String>, env: BTreeMap<String, String>, cwd: PathBuf, terminal: bool }
+    Exec {
+        aid: String,
+        argv: Vec<String>,
+        env: BTreeMap<String, String>,
+        cwd: PathBuf,
+        terminal: bool,
+        /// Nothing to read, and what it writes to standard output goes nowhere.
+        #[serde(default)]
+        quiet: bool,
+    }
     /// List applications.
     Ps {}
     /// List the names of applications that run: quicker than [`Ps`] where there are hundreds.
@@ -192,6 +202,9 @@ requests! {
         /// As it was in the snapshot, where nothing is said.
         #[serde(default)]
         network: Option<Network>,
+        /// What is changed on the way.
+        #[serde(default)]
+        edits: Edits,
     }
     /// Bring one snapshot back many times, several at once.
     Clone {

@@ -218,6 +218,9 @@ pub enum Request {
     Commit,
     /// Answered by [`Reply::Descriptor`]: the list, open for reading.
     OpenIpc(IpcList),
+    /// Shows what is at each source at its target as well: absolute paths, all sources as they were before the first.
+    /// Answered by [`Reply::Bound`].
+    Bind(Vec<Binding>),
     /// Shows the application a folder, before there is one.
     MountView(View),
     /// Whatever is to lead out of the new network namespace is there. Answered as [`Request::Launch`] is.
@@ -287,6 +290,23 @@ pub enum Reply {
     Descriptor,
     /// Descriptors: the new network namespace.
     NetworkMade,
+    /// None is left out but the one that failed and those after it.
+    Bound {
+        failed: Option<Unbound>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    pub source: String,
+    pub target: String,
+}
+
+/// The first binding that could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unbound {
+    pub index: usize,
+    pub errno: i32,
 }
 
 /// Descriptors: pidfd of the helper, pidfd of the root process when `running`.

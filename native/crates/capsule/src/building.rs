@@ -45,8 +45,8 @@ pub struct Building {
     // Dropped in this order: first the processes, then what leads out of their network, then the folder.
     scaffold: Scaffold,
     connections: Option<Connections>,
-    registration: Registration,
-    init: i32,
+    pub(crate) registration: Registration,
+    pub(crate) init: i32,
     attempt: String,
 }
 
@@ -270,11 +270,11 @@ impl Building {
         self.link().and_then(|link| link.tell(request, descriptors)).map_err(|error| self.fault(error))
     }
 
-    fn link(&mut self) -> Result<&mut Link, LinkError> {
+    pub(crate) fn link(&mut self) -> Result<&mut Link, LinkError> {
         self.scaffold.link.as_mut().ok_or(LinkError::Ended)
     }
 
-    fn fault(&self, error: LinkError) -> Fault {
+    pub(crate) fn fault(&self, error: LinkError) -> Fault {
         let mut fault = faults::about(&self.attempt)(error);
         if matches!(fault.code, Code::Other | Code::NoTarget) {
             fault.code = Code::RestoreFailed;

@@ -5,6 +5,7 @@ use crate::interposition::Interposition;
 use crate::link::{Link, LinkError, Wait};
 use crate::meta::{self, Meta, Volume};
 use crate::{Aid, faults, hosted};
+use abi::edits::Lasting;
 use abi::network::OwnNetwork;
 use abi::request::Home;
 use abi::wire::{Ending, IpcList, Own, Recipient, Reply, Request};
@@ -58,6 +59,12 @@ impl Capsule {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.meta.name
+    }
+
+    /// What its last restore changed for good.
+    #[must_use]
+    pub fn lasting(&self) -> &Lasting {
+        &self.meta.lasting
     }
 
     /// The command that it was started with.

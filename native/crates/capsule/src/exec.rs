@@ -3,7 +3,7 @@
 use crate::attach::relay_and_leave;
 use crate::link::{Link, LinkError, Wait};
 use crate::meta::Meta;
-use crate::start::{Output, environment, own_streams, own_terminal, soft_nofile, stream_kind};
+use crate::start::{Output, environment, own_streams, own_terminal, quiet_streams, soft_nofile, stream_kind};
 use crate::{Aid, faults, hosted};
 use abi::request::Home;
 use abi::wire::{Ending, Program, Reply, Request};
@@ -22,6 +22,8 @@ pub struct ExecSpec {
     pub cwd: PathBuf,
     /// Give it a pseudo terminal instead of the caller's standard streams.
     pub terminal: bool,
+    /// Nothing to read, and output goes nowhere; errors go where the caller's go.
+    pub quiet: bool,
 }
 
 /// Runs a command beside an application, in its namespaces, and waits for its end. Returns its pid on the host and
@@ -48,8 +50,9 @@ fn run(
     spec: ExecSpec,
     control: &Control,
 ) -> Result<(i32, Option<Ending>), LinkError> {
-    let output = if spec.terminal { Output::Terminal } else { Output::Inherit };
+    let output = if spec.terminal && !spec.quiet { Output::Terminal } else { Output::Inherit };
     let given = match output {
+        _ if spec.quiet => quiet_streams(),
         Output::Terminal => own_terminal().into_iter().map(|fd| fd.try_clone_to_owned()).collect(),
         _ => own_streams(),
     };

@@ -1,6 +1,7 @@
 //! `meta.json`: who an application is. And how it ended, from the helper's `status.json`.
 
 use crate::{Aid, home};
+use abi::edits::Lasting;
 use abi::network::OwnNetwork;
 use abi::request::{Home, Origin};
 use abi::wire::{STATUS_FILE, StatusFile, Translation, ViewKind};
@@ -34,6 +35,9 @@ pub struct Meta {
     /// Folders that belong to its state. What it has of its own of the volume at place N is in `volumes/N`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
+    /// What its last restore changed, and every later one must, too.
+    #[serde(default, skip_serializing_if = "Lasting::is_none")]
+    pub lasting: Lasting,
     /// The helper, once it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<HelperProcess>,

@@ -4,6 +4,7 @@ use crate::layers;
 use crate::link::Link;
 use crate::meta::{self, HelperProcess, Meta, Volume};
 use crate::{Aid, clock, faults, home};
+use abi::edits::Lasting;
 use abi::network::OwnNetwork;
 use abi::request::{Home, Origin};
 use abi::wire::Translation;
@@ -111,6 +112,7 @@ fn create(home: &Home, particulars: Particulars) -> io::Result<Registration> {
         origin: particulars.origin,
         network: particulars.network,
         volumes: particulars.volumes,
+        lasting: Lasting::default(),
         init: None,
     };
     meta.write(&folder)?;

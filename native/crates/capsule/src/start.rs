@@ -143,11 +143,15 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
 }
 
 /// The environment of a program in a capsule, `NAME=value`: what its caller gave it, which application it is of, and
-/// in a clone its generation token.
+/// in a clone what its rules say and its generation token.
 pub fn environment(given: BTreeMap<String, String>, meta: &Meta) -> Vec<String> {
-    let own = [format!("{AID_VARIABLE}={}", meta.aid)];
+    let mut own = vec![format!("{AID_VARIABLE}={}", meta.aid)];
+    let ruled = &meta.lasting.environment;
+    own.extend(ruled.iter().map(|(name, value)| format!("{name}={value}")));
     let token = meta.generation_token().map(|token| format!("{GENERATION_VARIABLE}={token}"));
-    let given = given.into_iter().filter(|(name, _)| name != AID_VARIABLE && name != GENERATION_VARIABLE);
+    let given = given
+        .into_iter()
+        .filter(|(name, _)| name != AID_VARIABLE && name != GENERATION_VARIABLE && !ruled.contains_key(name));
     given.map(|(name, value)| format!("{name}={value}")).chain(own).chain(token).collect()
 }
 
@@ -181,6 +185,12 @@ pub fn open_log(folder: &std::path::Path) -> io::Result<File> {
 pub fn own_streams() -> io::Result<Vec<OwnedFd>> {
     let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
     [input.as_fd(), output.as_fd(), error.as_fd()].into_iter().map(|fd| fd.try_clone_to_owned()).collect()
+}
+
+/// Nothing to read, nowhere to write, and a duplicate of the caller's standard error.
+pub fn quiet_streams() -> io::Result<Vec<OwnedFd>> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    Ok(vec![null.try_clone()?.into(), null.into(), io::stderr().as_fd().try_clone_to_owned()?])
 }
 
 /// The terminal that the caller sits at, if its standard input is one.

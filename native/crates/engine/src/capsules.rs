@@ -167,8 +167,13 @@ pub fn wait(request: Wait, control: &Control) -> Result<Ended, Fault> {
 }
 
 pub fn exec(request: Exec, control: &Control) -> Result<Executed, Fault> {
-    let spec =
-        ExecSpec { argv: request.argv, env: request.env, cwd: request.cwd, terminal: request.terminal };
+    let spec = ExecSpec {
+        argv: request.argv,
+        env: request.env,
+        cwd: request.cwd,
+        terminal: request.terminal,
+        quiet: request.quiet,
+    };
     let (pid, ending) = capsule::exec(&request.home, &request.aid.parse()?, spec, control)?;
     Ok(Executed { pid, ending })
 }

@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// A captured chain of applications. Page data is in packs; all else is here.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Chain {
     pub host: HostV1,
     /// None for a process tree that stasis did not start.

@@ -39,6 +39,7 @@ pub fn assign(chain: &mut Chain, request: &Restore) -> Vec<String> {
         root: Some(root.pid),
         ending: None,
         terminal: false,
+        lasting: abi::edits::Lasting::default(),
     });
     vec![note]
 }

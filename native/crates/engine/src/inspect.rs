@@ -1,6 +1,6 @@
 //! What a snapshot holds, in words for a person.
 
-mod wording;
+pub mod wording;
 
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};

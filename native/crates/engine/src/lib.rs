@@ -9,6 +9,7 @@ mod collection;
 mod delivery;
 mod dispatch;
 mod doctor;
+mod edits;
 mod explain;
 mod family;
 mod freeze;

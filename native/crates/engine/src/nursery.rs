@@ -3,6 +3,7 @@
 
 use crate::chain::Chain;
 use crate::delivery::Delivery;
+use crate::edits::ports::Ports;
 use crate::explain::{Explain, Result};
 use crate::family;
 use crate::ids::OriginalPid;
@@ -291,6 +292,13 @@ impl Nursery {
                 building.adopt_root(saved.root.map(|root| root.0), saved.ending)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Notes which ports are others on the host.
+    pub fn note_ports(&mut self, ports: &Ports) {
+        if let Cradle::Capsule(building) = &mut self.cradle {
+            building.note_ports(ports.taken());
         }
     }
 

@@ -5,9 +5,11 @@ use crate::explain::{Explain, Result};
 use crate::nursery::Cradle;
 use crate::sockets::Sockets;
 use crate::state::{capsule, host, network};
-use ::capsule::{ClockOffsets, Init};
+use ::capsule::{Building, ClockOffsets, Init};
+use abi::edits::{Edits, Output};
 use abi::network::OwnNetwork;
 use abi::request::Restore;
+use std::fs::OpenOptions;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Where the application comes back: in the caller's namespaces, or in a capsule of its own.
@@ -46,7 +48,8 @@ impl Place {
             network: own_network(request, chain),
         };
         let has_network = new.network.is_some();
-        let building = capsule::build(saved, new, &request.home, init)?;
+        let mut building = capsule::build(saved, new, &request.home, init)?;
+        building.edit(&request.edits, &saved.lasting)?;
         let inside = has_network.then(|| Sockets::inside(&request.home, building.aid(), building.init()));
         let sockets = inside.transpose()?.unwrap_or_default();
         if let (true, Some(saved)) = (has_network, &chain.network) {
@@ -54,7 +57,7 @@ impl Place {
         }
         let root = format!("/proc/{}/root", building.init()).into_bytes();
         let log = if request.detach {
-            building.log()?.into()
+            output_of(&request.edits, &building)?
         } else {
             std::io::stdout().as_fd().try_clone_to_owned().explain(output)?
         };
@@ -69,6 +72,21 @@ fn own_network(request: &Restore, chain: &Chain) -> Option<OwnNetwork> {
     match &request.network {
         Some(network) => network.own().cloned(),
         None => chain.network.as_ref().map(|saved| saved.own.clone()),
+    }
+}
+
+/// Where the output of an application goes that nobody attends.
+fn output_of(edits: &Edits, building: &Building) -> Result<OwnedFd> {
+    let open = |options: &mut OpenOptions, path: &str| {
+        options
+            .open(path)
+            .map(OwnedFd::from)
+            .explain(|| format!("Could not open \"{path}\" for the application's output"))
+    };
+    match &edits.output {
+        None | Some(Output::Log) => Ok(building.log()?.into()),
+        Some(Output::Null) => open(OpenOptions::new().read(true).write(true), "/dev/null"),
+        Some(Output::Path(path)) => open(OpenOptions::new().append(true).create(true), path),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a restore has made so far, and where it finds things.
 
 use crate::chain::Chain;
+use crate::edits::ports::Ports;
 use crate::explain::{Explain, Result};
 use crate::ids::{DescriptionId, OriginalPid};
 use crate::sockets::Sockets;
@@ -31,6 +32,10 @@ pub struct Rebuild {
     pub moved: BTreeMap<String, String>,
     /// The network namespace that the application comes back in.
     pub sockets: Sockets,
+    /// It is to know that it is not the application that the snapshot was taken of.
+    pub is_clone: bool,
+    /// Where ports are on the host's network.
+    pub ports: Ports,
     pub pids: HashMap<OriginalPid, i32>,
     pub shared_memory: HashMap<SharedMemoryId, File>,
     pub ghosts: ghosts::Names,

@@ -1,6 +1,7 @@
 //! Bringing a snapshot back: check, create the processes, rebuild what they share, then each of them, release together.
 
 use crate::chain::Chain;
+use crate::edits::{self, ports::Ports};
 use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
 use crate::housing;
@@ -140,7 +141,8 @@ fn require_processor(chain: &Chain) -> Result<()> {
 }
 
 fn rebuild(mut request: Restore, source: Source, init: Init<'_>, control: &Control) -> Result<Report> {
-    let Source { reader, chain: image, notes } = source;
+    let Source { reader, chain: mut image, mut notes } = source;
+    notes.extend(edits::prepare(&mut image, &mut request)?);
     control.phase(Phase::Building, image.processes.len() as u64, Unit::Processes);
     stand_apart()?;
     // Before the nursery, so that a failed restore's groups are empty when this removes them.
@@ -148,6 +150,7 @@ fn rebuild(mut request: Restore, source: Source, init: Init<'_>, control: &Contr
     let (mut nursery, mut rebuild) = create_processes(&mut request, &image, reader, notes, init)?;
     rebuild_shared(&image, &mut groups, &mut nursery, &mut rebuild)?;
     furnish_all(&image, &nursery, &mut rebuild, control)?;
+    edits::arguments::apply(&image, &request.edits, &nursery, &rebuild)?;
     settle(&image, &nursery, &mut rebuild)?;
     let threads = wake_all(&image, &mut nursery, &mut rebuild)?;
     descriptors::go_live(&image.descriptions, &mut rebuild)?;
@@ -205,7 +208,9 @@ fn create_processes(
         sockets: place.sockets,
         streams: streams(request, &terminals, image, place.output.as_ref())?,
         output: place.output,
-        moved: std::mem::take(&mut request.files),
+        moved: edits::by_path(std::mem::take(&mut request.files), &request.edits),
+        is_clone: request.origin.is_some(),
+        ports: Ports::new(&request.edits.ports),
         pids,
         shared_memory: HashMap::new(),
         ghosts: ghosts::Names::default(),
@@ -298,7 +303,7 @@ fn wake_all(image: &Chain, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Resu
 fn release(
     request: Restore,
     image: &Chain,
-    nursery: Nursery,
+    mut nursery: Nursery,
     threads: Vec<i32>,
     mut rebuild: Rebuild,
 ) -> Result<Report> {
@@ -308,6 +313,10 @@ fn release(
         .map(|master| master.try_clone_to_owned())
         .transpose()
         .explain(|| "Could not keep the user's terminal".to_owned())?;
+    let unused = rebuild.ports.unused();
+    let unused = unused.map(|port| format!("no socket is bound to port {port}, which a rule moves"));
+    rebuild.notes.extend(unused);
+    nursery.note_ports(&rebuild.ports);
     let aid = nursery.release(threads.into_iter(), !request.detach)?;
     if let Some(master) = user {
         ::capsule::emulate(root, master);

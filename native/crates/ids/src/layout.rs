@@ -2,7 +2,7 @@
 //! the file is sparse and takes what is used.
 //!
 //! ```text
-//!      0  header: magic (2), version, size, lock, ledger's entries and losses, then 16 words for each class from word 16
+//!      0  header: magic (2), version, size, lock, ledger's entries and losses, generation, then 16 words for each class from word 16
 //!   1024  ledger of SEM_UNDO adjustments: 131072 slots of 4 words
 //!         bitmaps of used rows, for each class: 32768 + 1024 + 32 + 1 words
 //!         rows, for each class: 2^20 of 8 words
@@ -19,6 +19,7 @@ pub const SIZE_AT: usize = 3;
 pub const LOCK_AT: usize = 4;
 pub const LEDGER_COUNT_AT: usize = 5;
 pub const LEDGER_LOST_AT: usize = 6;
+pub const GENERATION_AT: usize = 7;
 const CLASSES_AT: usize = 16;
 const CLASS_WORDS: usize = 16;
 

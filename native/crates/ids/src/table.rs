@@ -84,6 +84,18 @@ impl<'m> Table<'m> {
         }
     }
 
+    /// A number that is another one in every clone; 0 for an application that is none.
+    #[must_use]
+    #[inline]
+    pub fn generation(&self) -> u32 {
+        get(&self.words[layout::GENERATION_AT])
+    }
+
+    /// For whoever makes the table, before a program sees it.
+    pub fn set_generation(&self, generation: u32) {
+        put(&self.words[layout::GENERATION_AT], generation);
+    }
+
     /// The kernel's id of what the application calls `vrid`.
     #[must_use]
     #[inline]

@@ -6,6 +6,7 @@
 //! the application is left. It is single-threaded, so that it may fork.
 #![forbid(unsafe_code)]
 
+mod binding;
 mod blank;
 mod client;
 mod console;

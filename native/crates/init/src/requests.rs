@@ -1,5 +1,6 @@
 //! What each request of an engine does.
 
+use crate::binding;
 use crate::blank;
 use crate::console::{Console, Guard};
 use crate::devices;
@@ -70,6 +71,7 @@ fn answer(
             return Ok(Some((Reply::Descriptor, vec![list])));
         }
         Request::MountView(view) => views::mount(&view).map(|()| Reply::Done)?,
+        Request::Bind(bindings) => Reply::Bound { failed: binding::bind_all(&bindings) },
         Request::Commit => {
             keeper.builder = None;
             Reply::Done

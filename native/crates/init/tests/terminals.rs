@@ -113,7 +113,8 @@ fn seated() {
         }
         "attach" => capsule::attach(&home, &words[1].parse::<Aid>().unwrap(), &control).unwrap(),
         _ => {
-            let spec = ExecSpec { argv: words[2..].to_vec(), env, cwd: "/".into(), terminal: true };
+            let spec =
+                ExecSpec { argv: words[2..].to_vec(), env, cwd: "/".into(), terminal: true, quiet: false };
             capsule::exec(&home, &words[1].parse::<Aid>().unwrap(), spec, &control).unwrap().1
         }
     };

@@ -1,7 +1,9 @@
-//! ROOM 3: the library that is preloaded into an application's programs, for the System V calls of its C library.
+//! ROOM 3: the library that is preloaded into an application's programs, for the System V calls and the random numbers of
+//! its C library.
 //!
 //! Its laws: no allocation, no lock, no panic (a bug traps), no descriptor that stays open, and nothing of a C library but
-//! `__errno_location` and, where there is one, `__register_atfork`: it loads into any program, whatever its libc.
+//! `__errno_location`, the functions that it stands before, and, where there is one, `__register_atfork`: it loads into any
+//! program, whatever its libc.
 //! It only finds the way: what the calls mean is in the core, which it maps beside the table ([`setup`]).
 //!
 //! Unlike the C library's, these functions are no cancellation points (pthreads(7)): a thread that is cancelled
@@ -11,6 +13,8 @@
 mod calls;
 mod libc;
 mod mapping;
+mod next;
+mod random;
 mod setup;
 mod way;
 

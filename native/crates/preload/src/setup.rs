@@ -6,6 +6,7 @@ use ids::file;
 
 use crate::libc::{Strings, at_fork_in_child, environment, raw};
 use crate::mapping::{Path, map_core, map_table, table};
+use crate::random;
 use crate::way::{self, Way};
 
 const GETPID: u64 = 39;
@@ -22,6 +23,7 @@ extern "C" fn construct(_count: i32, _arguments: Strings, given: Strings) {
     let kept = environment();
     find(if kept.is_null() { given } else { kept });
     at_fork_in_child(forget_undo);
+    random::begin();
 }
 
 /// Finds the way and sets it.

@@ -72,6 +72,12 @@ pub fn way() -> Way {
     }
 }
 
+/// Whether the table is mapped, as far as is known.
+#[inline]
+pub fn has_table() -> bool {
+    !matches!(WAY.load(Ordering::Acquire), UNKNOWN | FILTER | NONE)
+}
+
 pub fn set(way: Way) {
     let value = match way {
         Way::Core(call) => call as usize,

@@ -63,6 +63,19 @@ pub fn restrict(target: &CStr, more: Restrictions) -> Result<()> {
     Errno::check(done.into()).map(drop)
 }
 
+/// The file or folder at `path`, held as a place: it may be bound from, whatever hides the path meanwhile.
+pub fn place(path: &std::path::Path) -> Result<OwnedFd> {
+    crate::files::open(path, libc::O_PATH)
+}
+
+/// Shows the file or folder `source`, with all that is mounted in it, at `target` as well.
+pub fn bind_tree(source: &CStr, target: &CStr) -> Result<()> {
+    let flags = libc::MS_BIND | libc::MS_REC;
+    // SAFETY: both paths are NUL-terminated; a bind mount has neither type nor options.
+    let done = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), ptr::null(), flags, ptr::null()) };
+    Errno::check(done.into()).map(drop)
+}
+
 /// Takes away what is mounted over `target` last.
 pub fn unmount(target: &CStr) -> Result<()> {
     // SAFETY: the path is NUL-terminated.

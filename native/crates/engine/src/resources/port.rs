@@ -8,6 +8,7 @@ use crate::procfs;
 use crate::state::descriptors::KindV1;
 use crate::state::descriptors::network::inet::{InetV1, RoleV1};
 use crate::state::descriptors::network::{BodyV1, SocketV1, address};
+use abi::edits::Port;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -30,8 +31,8 @@ impl Class for Ports {
             let own = listed.filter(|(_, _, inode)| inodes.contains(inode));
             rows.extend(own.map(|(address, uid, _)| row(protocol, address, uid, namespace.is_some())));
         }
-        let system_id = |row: Row| Row { system_id: Some(system_id(&row.virtual_id, namespace)), ..row };
-        Ok(once(rows).into_iter().map(system_id).collect())
+        let moved = application.moved_ports();
+        Ok(once(rows).into_iter().map(|row| both(row, namespace, moved)).collect())
     }
 
     fn saved_rows(&self, chain: &Chain) -> Vec<Row> {
@@ -40,6 +41,18 @@ impl Class for Ports {
             _ => None,
         });
         once(sockets.collect())
+    }
+}
+
+/// Adds the port on the host; the application knows it by another one where a rule has moved it.
+fn both(row: Row, namespace: Option<u64>, moved: &[Port]) -> Row {
+    let system_id = Some(system_id(&row.virtual_id, namespace));
+    let port = moved.iter().find(|port| row.virtual_id == Id::Number(port.to.into()));
+    match port {
+        Some(port) => {
+            Row { virtual_id: Id::Number(port.from.into()), system_id, backend: Backend::Translate, ..row }
+        }
+        None => Row { system_id, ..row },
     }
 }
 

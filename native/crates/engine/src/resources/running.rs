@@ -4,6 +4,7 @@ use crate::explain::{Explain, Result};
 use crate::procfs::Status;
 use crate::sockets::namespace_of;
 use crate::state::translation::{self, TranslationV1};
+use abi::edits::Port;
 use abi::request::Home;
 use abi::wire::IDS;
 use capsule::{Aid, Capsule, Hosted, IpcList, processes_of};
@@ -57,6 +58,11 @@ impl Running {
     /// A path of the application as this command reaches it.
     pub fn path(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{path}", self.hosted.init))
+    }
+
+    /// Ports that are others on the host than the application was told once.
+    pub fn moved_ports(&self) -> &[Port] {
+        &self.capsule.lasting().ports
     }
 
     /// The text of a list of its IPC namespace; empty on a kernel without such objects.

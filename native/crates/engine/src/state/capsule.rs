@@ -1,9 +1,10 @@
 //! The capsule of an application that stasis started: what a new one must be like.
 
-use crate::explain::Result;
+use crate::explain::{Explain, Result};
 use crate::ids::OriginalPid;
 use crate::sockets::Sockets;
 use crate::state::translation;
+use abi::edits::Lasting;
 use abi::network::OwnNetwork;
 use abi::request::{Home, Origin, Target};
 use abi::wire::IDS;
@@ -28,6 +29,9 @@ pub struct CapsuleV1 {
     pub ending: Option<Ending>,
     /// The capsule keeps the master of the application's terminal.
     pub terminal: bool,
+    /// What an earlier restore changed for good.
+    #[serde(default, skip_serializing_if = "Lasting::is_none")]
+    pub lasting: Lasting,
 }
 
 /// A running capsule: its saved form, its helper on the host, and the log that the application may have open.
@@ -87,6 +91,7 @@ pub fn find(home: &Home, target: &Target) -> Result<Option<Source>> {
     };
     let mut found = capsule::find(home, &aid)?;
     let hosted = found.hosted()?;
+    let folder = home.data.join("apps").join(aid.to_string());
     let saved = CapsuleV1 {
         aid: aid.to_string(),
         name: found.name().to_owned(),
@@ -95,6 +100,8 @@ pub fn find(home: &Home, target: &Target) -> Result<Option<Source>> {
         root: hosted.root.and(hosted.root_inside).map(OriginalPid),
         ending: hosted.root_ending,
         terminal: hosted.terminal,
+        lasting: capsule::collect_lasting(found.lasting(), &folder)
+            .explain(|| format!("Could not read the files that are \"{}\"'s own", found.name()))?,
     };
     let folder = home.data.join("apps").join(aid.to_string());
     let (log, volumes) = (folder.join("log"), found.volumes().to_vec());

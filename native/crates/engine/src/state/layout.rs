@@ -1,6 +1,6 @@
 //! The layout of an executable in memory, as /proc shows it and brk(2) uses it (PR_SET_MM_MAP, kernel 3.18).
 
-use super::memory::AddressSpaceV1;
+use super::memory::LayoutV1;
 use crate::program::Program;
 
 const PR_SET_MM: u64 = 35;
@@ -9,9 +9,8 @@ const NO_EXECUTABLE: u32 = u32::MAX;
 
 /// Adds the call that sets the layout, the auxiliary vector and, where permitted, the executable (`exe_fd` in the
 /// process). Changing the executable needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
-pub fn apply(memory: &AddressSpaceV1, exe_fd: Option<i32>, program: &mut Program) -> usize {
-    let auxv = program.data(&memory.auxv);
-    let l = &memory.layout;
+pub fn apply(l: &LayoutV1, auxv: &[u8], exe_fd: Option<i32>, program: &mut Program) -> usize {
+    let auxv_at = program.data(auxv);
     let words = [
         l.start_code,
         l.end_code,
@@ -24,10 +23,10 @@ pub fn apply(memory: &AddressSpaceV1, exe_fd: Option<i32>, program: &mut Program
         l.arg_end,
         l.env_start,
         l.env_end,
-        auxv,
+        auxv_at,
     ];
     let mut map: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    map.extend_from_slice(&(memory.auxv.len() as u32).to_le_bytes());
+    map.extend_from_slice(&(auxv.len() as u32).to_le_bytes());
     map.extend_from_slice(&exe_fd.map_or(NO_EXECUTABLE, |fd| fd as u32).to_le_bytes());
     let at = program.data(&map);
     program.attempt("PR_SET_MM_MAP", libc::SYS_prctl, &[PR_SET_MM, PR_SET_MM_MAP, at, map.len() as u64, 0])

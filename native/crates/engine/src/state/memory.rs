@@ -37,7 +37,7 @@ pub struct AddressSpaceV1 {
 }
 
 /// The fields of `struct prctl_mm_map` (PR_SET_MM(2const)) that describe an executable's layout.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayoutV1 {
     pub start_code: u64,
     pub end_code: u64,
@@ -383,9 +383,9 @@ pub fn apply(
         finish(mapping, saved, &mut program);
     }
     program.run(target.thread)?;
-    let with_executable = layout::apply(saved, Some(delivered.executable), &mut program);
+    let with_executable = layout::apply(&saved.layout, &saved.auxv, Some(delivered.executable), &mut program);
     if program.run(target.thread)?[with_executable] < 0 {
-        layout::apply(saved, None, &mut program);
+        layout::apply(&saved.layout, &saved.auxv, None, &mut program);
         let result = program.run(target.thread)?[0];
         sys::Errno::from_raw(result)
             .explain(|| "Could not restore the layout of the executable".to_owned())?;

@@ -274,6 +274,7 @@ fn nothing_is_made_outside_of_the_memory_folder() {
         root: None,
         ending: None,
         terminal: false,
+        lasting: abi::edits::Lasting::default(),
     };
     let file = || File { size: 100, pages: Vec::new() };
     let with = |entries: Vec<EntryV1>| {

@@ -18,6 +18,7 @@ use ids::{Adjustment, Change, Class, Key, Row, Srid, State, Table, Vrid};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use sys::shared_words::{SharedWords, Waiting};
@@ -31,6 +32,9 @@ pub struct TranslationV1 {
     /// The id given out last in each class, in the order of [`Class::ALL`].
     pub last: [i32; 3],
     pub adjustments: Vec<AdjustmentV1>,
+    /// See [`Table::generation`].
+    #[serde(default)]
+    pub generation: u32,
 }
 
 /// What the application calls an object.
@@ -147,6 +151,7 @@ pub fn collect(source: &Source) -> Result<TranslationV1> {
         rows: rows.collect(),
         last: Class::ALL.map(|class| table.last(class).0),
         adjustments: adjustments.collect(),
+        generation: table.generation(),
     })
 }
 
@@ -156,6 +161,7 @@ pub fn apply(saved: &TranslationV1, table: &File, rebuild: &Rebuild) -> Result<(
     let words = SharedWords::of_file(table, ids::WORDS).explain(what)?;
     let table = Table::open(&words).map_err(|why| Fault::new(Code::RestoreFailed, what()).because(why))?;
     // Nobody can have begun anything in a new table.
+    table.set_generation(if rebuild.is_clone { new_generation(saved.generation)? } else { saved.generation });
     let guard = table.lock(&Waiting, ids::HELPER, |_| ids::Verdict::Gone);
     for row in &saved.rows {
         let (Some(class), Some(kind)) = (row.class(), row.kind()) else { continue };
@@ -183,6 +189,15 @@ pub fn apply(saved: &TranslationV1, table: &File, rebuild: &Rebuild) -> Result<(
         table.ledger().add(pid, set, number, value.into()).map_err(full)?;
     }
     Ok(())
+}
+
+/// A number that neither siblings nor forebears have had: programs seed their generators anew when they see another one.
+fn new_generation(before: u32) -> Result<u32> {
+    let mut bytes = [0; 4];
+    let what = || "Could not draw a random number".to_owned();
+    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).explain(what)?;
+    let drawn = u32::from_ne_bytes(bytes);
+    Ok(if drawn == 0 || drawn == before { before.wrapping_add(1).max(1) } else { drawn })
 }
 
 /// What processes that live have to take back; the kernel has done it for those that ended.

@@ -10,6 +10,7 @@ use crate::explain::{Explain, Result};
 use crate::ids::DescriptionId;
 use crate::rebuild::Rebuild;
 use crate::sockets::Sockets;
+use abi::Fault;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -249,7 +250,10 @@ fn apply_plain(saved: &SocketV1, own: &InetV1, rebuild: &mut Rebuild) -> Result<
     let file = make_ip(saved, rebuild)?;
     let socket = file.as_fd();
     if own.is_bound(saved) {
-        bind(socket, saved, own).explain(what)?;
+        let local =
+            if own.peer.is_empty() { rebuild.ports.translate(&own.local) } else { own.local.to_vec() };
+        bind(socket, saved, &local).explain(what).map_err(|fault| explain_taken(fault, &local))?;
+        rebuild.ports.note(&own.local, &network::local_address(socket).explain(what)?);
     }
     if !own.peer.is_empty() && own.role != RoleV1::Connecting {
         network::connect(socket, &own.peer).explain(what)?;
@@ -304,7 +308,7 @@ fn make_as_group(saved: &SocketV1, fault: abi::Fault, sockets: &Sockets) -> Resu
 }
 
 /// Binds to the address that it had, even where that is not this host's, or still in use by connections that are over.
-fn bind(socket: BorrowedFd, saved: &SocketV1, own: &InetV1) -> sys::Result<()> {
+fn bind(socket: BorrowedFd, saved: &SocketV1, local: &[u8]) -> sys::Result<()> {
     const IPV6_FREEBIND: i32 = 78;
     let before = option::number(socket, SOL_IP, IP_FREEBIND);
     let (level, name) = if before.is_ok() { (SOL_IP, IP_FREEBIND) } else { (SOL_IPV6, IPV6_FREEBIND) };
@@ -313,8 +317,21 @@ fn bind(socket: BorrowedFd, saved: &SocketV1, own: &InetV1) -> sys::Result<()> {
     if stream {
         option::set_number(socket, SOL_SOCKET, SO_REUSEADDR, 1)?;
     }
-    network::bind(socket, &own.local)?;
+    network::bind(socket, local)?;
     option::set_number(socket, level, name, before.unwrap_or(0))
+}
+
+/// Says what to do about a port that somebody else has.
+fn explain_taken(fault: Fault, local: &[u8]) -> Fault {
+    let taken = Errno(libc::EADDRINUSE).to_string();
+    if !fault.causes.contains(&taken) {
+        return fault;
+    }
+    let port = address::parse(local).map_or(0, |local| local.port());
+    fault.hint(format!(
+        "Give port {port} another one under [ports] of a template's rules, or the application a network of its own \
+         (--network none, --vne)"
+    ))
 }
 
 /// Listens as long as the host lets it: net.core.somaxconn may be lower here. Once more sets SO_REUSEADDR, which
