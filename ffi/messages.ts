@@ -208,6 +208,15 @@ export interface RestoreRequest {
   origin?: Origin;
   /** The checksums of page data were compared already, by `verify`. */
   checked?: boolean;
+  /** Take the place of a running application. */
+  replace?: Replace;
+}
+
+/** The running application whose place a restore takes: its AID, name, log and standard streams. */
+export interface Replace {
+  aid: string;
+  /** The snapshot may be of another application. */
+  foreign?: boolean;
 }
 
 /** `aid` and `name` are absent for a process tree, which comes back in the caller's namespaces. */

@@ -12,6 +12,7 @@ import { man } from "./commands/man.ts";
 import { ps } from "./commands/ps.ts";
 import { restore } from "./commands/restore.ts";
 import { rm } from "./commands/rm.ts";
+import { rollback } from "./commands/rollback.ts";
 import { run } from "./commands/run.ts";
 import { snapshot } from "./commands/snapshot.ts";
 import { snapshots } from "./commands/snapshots.ts";
@@ -36,7 +37,7 @@ export function buildProgram(open: Open): CommandUnknownOpts {
     .addHelpText("after", EXAMPLES);
   const groups: [title: string, commands: CommandUnknownOpts[]][] = [
     ["Applications:", [run, ps, ids, logs, exec, stop, kill, wait].map((make) => make(open))],
-    ["Snapshots:", [snapshot, restore, snapshots, inspect, verify, rm].map((make) => make(open))],
+    ["Snapshots:", [snapshot, restore, rollback, snapshots, inspect, verify, rm].map((make) => make(open))],
     ["Clones:", [template, clone].map((make) => make(open))],
     ["Help:", [doctor(open), completions(open, program), man(open, program)]],
   ];

@@ -58,6 +58,7 @@ fn failed(attempt: &str, failure: &Failure) -> Fault {
         Step::Translation => other("the table of its virtual ids cannot be set up"),
         Step::Filter => lacking("system calls cannot be sent to the capsule's helper")
             .hint("A kernel with seccomp user notification is needed (Linux 5.19); --interpose library does without"),
+        Step::TakeOver => other("its socket cannot be put in the place of the other"),
         Step::Fork => other("a process could not be made"),
         Step::Signal => other("the signal cannot be sent"),
         Step::Listen | Step::Session | Step::Understand => {

@@ -1,7 +1,7 @@
 //! The engine's side of a capsule: starts its helper, speaks to it, and keeps the folders in which others find it.
 //!
 //! ```text
-//! DATA/apps/AID/meta.json      who the application is; written once by the command that starts it
+//! DATA/apps/AID/meta.json      who the application is; written by the command that starts it or rolls it back
 //! DATA/apps/AID/status.json    how its root process ended; written by the helper
 //! DATA/apps/AID/log            what it wrote while nobody was attached
 //! RUN/AID.sock                 the helper's socket; an application runs as long as it can be connected to
@@ -28,6 +28,7 @@ mod registration;
 mod relay;
 mod start;
 mod stop;
+mod succession;
 
 pub use abi::request::Home;
 pub use abi::wire::{ClockOffsets, Ending, IpcList, Own, Recipient};

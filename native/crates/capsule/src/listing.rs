@@ -2,7 +2,7 @@
 
 use crate::link::{Link, LinkError};
 use crate::meta::{self, Meta};
-use crate::{Aid, faults, helper, home, hosted};
+use crate::{Aid, faults, helper, home, hosted, succession};
 use abi::request::{Home, Origin};
 use abi::wire::{Ending, LOG_FILE};
 use abi::{Code, Fault};
@@ -41,6 +41,7 @@ pub struct Application {
 /// Every application of this home, oldest first.
 #[must_use]
 pub fn list(home: &Home) -> Vec<Application> {
+    succession::tidy(home);
     meta::all(home).into_iter().filter_map(|meta| examine(home, meta)).collect()
 }
 

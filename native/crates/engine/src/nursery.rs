@@ -222,15 +222,45 @@ impl Nursery {
             Cradle::Caller => None,
         };
         let threads: Vec<i32> = threads.collect();
-        for &tid in &threads {
-            ptrace::set_options(tid, 0).explain(|| format!("Could not release thread {tid}"))?;
-        }
+        self.let_live(&threads)?;
         self.born.clear();
-        for tid in threads {
-            Stopped::assume(tid).detach(0).explain(|| format!("Could not release thread {tid}"))?;
-        }
+        let_go(&threads).map(|()| aid)
+    }
+
+    /// The same where the capsule takes the place of another one, whose end `settle` sees to while the new processes still
+    /// stand. They live without this command already when the capsule is told to, so that there is no moment at which
+    /// neither of the two would.
+    pub fn succeed(
+        mut self,
+        threads: impl Iterator<Item = i32>,
+        settle: impl FnOnce(),
+    ) -> Result<Option<Aid>> {
+        let threads: Vec<i32> = threads.collect();
+        self.let_live(&threads)?;
+        let aid = match std::mem::replace(&mut self.cradle, Cradle::Caller) {
+            Cradle::Capsule(building) => Some(building.commit(false)?),
+            Cradle::Caller => None,
+        };
+        self.born.clear();
+        settle();
+        // It is the application from here on. A thread that cannot be let go has been killed.
+        let_go(&threads)
+            .map_err(|fault| fault.aftermath("The application was rolled back, and ended by itself"))?;
         Ok(aid)
     }
+
+    /// The end of this command does not end them any more.
+    fn let_live(&self, threads: &[i32]) -> Result<()> {
+        let set =
+            |tid: &i32| ptrace::set_options(*tid, 0).explain(|| format!("Could not release thread {tid}"));
+        threads.iter().try_for_each(set)
+    }
+}
+
+fn let_go(threads: &[i32]) -> Result<()> {
+    threads.iter().try_for_each(|&tid| {
+        Stopped::assume(tid).detach(0).explain(|| format!("Could not release thread {tid}"))
+    })
 }
 
 impl Drop for Nursery {

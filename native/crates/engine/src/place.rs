@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::nursery::Cradle;
 use crate::state::{capsule, host};
-use ::capsule::ClockOffsets;
+use ::capsule::{Capsule, ClockOffsets};
 use abi::request::Restore;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -19,7 +19,8 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn prepare(request: &Restore, chain: &Chain, init: &[u8]) -> Result<Self> {
+    /// `replaces`: the capsule whose place the new one takes.
+    pub fn prepare(request: &Restore, chain: &Chain, replaces: Option<Capsule>, init: &[u8]) -> Result<Self> {
         let output = || "Could not find where the application's output goes".to_owned();
         let Some(saved) = &chain.capsule else {
             enter_time_namespace(chain)?;
@@ -33,6 +34,7 @@ impl Place {
             own_shared_memory: chain.posix_memory.is_some(),
             hostname: request.hostname.as_deref(),
             origin: request.origin.as_ref(),
+            replaces,
         };
         let building = capsule::build(saved, new, &request.home, init)?;
         let root = format!("/proc/{}/root", building.init()).into_bytes();

@@ -3,6 +3,7 @@
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::ids::{DescriptionId, OriginalPid};
+use crate::incumbent::Incumbent;
 use crate::state::descriptors::external::Streams;
 use crate::state::descriptors::{DescriptorV1, KindV1, unix};
 use crate::state::filesystem::FileRefV1;
@@ -12,7 +13,7 @@ use crate::state::system_v;
 use crate::state::terminals::rebuilding::Terminals;
 use crate::state::terminals::{MasterV1, TerminalV1};
 use image::SnapshotReader;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{OwnedFd, RawFd};
@@ -45,6 +46,10 @@ pub struct Rebuild {
     /// What stands in for descriptions whose other end was outside.
     pub streams: Streams,
     pub notes: Vec<String>,
+    /// Sockets that the application whose place this takes has, too, and keeps if the restore fails.
+    pub inherited: HashSet<DescriptionId>,
+    /// That application. Last: it goes on when all else of a failed restore has been put back.
+    pub incumbent: Option<Incumbent>,
 }
 
 impl Rebuild {

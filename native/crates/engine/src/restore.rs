@@ -5,6 +5,7 @@ use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
 use crate::housing;
 use crate::ids::{DescriptionId, OriginalPid};
+use crate::incumbent::{self, Incumbent, UNHARMED};
 use crate::nursery::{self, Nursery};
 use crate::place::Place;
 use crate::program::Program;
@@ -25,7 +26,7 @@ use abi::request::{Restore, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotReader;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -52,13 +53,19 @@ const NOTHING_LEFT: &str = "Nothing was left behind";
 
 pub fn bring_back(request: Restore, init: &[u8], control: &Control) -> Result<Report> {
     let start = Instant::now();
-    let (reader, chain) =
-        check(&request, control).map_err(|fault| fault.aftermath("No process was created"))?;
+    let replaces = request.replace.is_some();
+    let (reader, chain) = check(&request, control)
+        .map_err(|fault| fault.aftermath(if replaces { UNHARMED } else { "No process was created" }))?;
     let rebuilt = rebuild(request, reader, chain, init, control).map_err(|mut fault| {
-        if !matches!(fault.code, Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks) {
+        let own =
+            matches!(fault.code, Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks);
+        if !own && !(replaces && matches!(fault.code, Code::NoTarget | Code::Refused | Code::NotPermitted)) {
             fault.code = Code::RestoreFailed;
         }
-        fault.aftermath(NOTHING_LEFT)
+        match fault.aftermath {
+            Some(_) if replaces => fault,
+            _ => fault.aftermath(if replaces { UNHARMED } else { NOTHING_LEFT }),
+        }
     })?;
     Ok(Report { total_us: start.elapsed().as_micros() as u64, ..rebuilt })
 }
@@ -74,6 +81,7 @@ fn check(request: &Restore, control: &Control) -> Result<(SnapshotReader, Chain)
         return Err(Fault::new(Code::Interrupted, what()).because("it was interrupted"));
     }
     let chain = Chain::read(&mut reader)?;
+    request.replace.iter().try_for_each(|replace| incumbent::require_same(replace, &chain))?;
     for known in ["label", "summary"] {
         reader.section(known).explain(what)?;
     }
@@ -116,10 +124,12 @@ fn rebuild(
     let notes = housing::assign(&mut chain, &request);
     control.phase(Phase::Building, chain.processes.len() as u64, Unit::Processes);
     stand_apart()?;
+    let replace = request.replace.as_ref();
+    let incumbent = replace.map(|replace| Incumbent::hold(replace, &request.home)).transpose()?;
     let image = Rc::new(chain);
     // Before the nursery, so that a failed restore's groups are empty when this removes them.
     let mut groups = cgroups::Made::default();
-    let (mut nursery, mut rebuild) = create_processes(&mut request, &image, reader, notes, init)?;
+    let (mut nursery, mut rebuild) = create_processes(&mut request, &image, reader, incumbent, notes, init)?;
     rebuild_shared(&image, &mut groups, &mut nursery, &mut rebuild)?;
     furnish_all(&image, &nursery, &mut rebuild, control)?;
     settle(&image, &nursery, &mut rebuild)?;
@@ -142,10 +152,11 @@ fn create_processes(
     request: &mut Restore,
     image: &Rc<Chain>,
     reader: SnapshotReader,
+    mut incumbent: Option<Incumbent>,
     mut notes: Vec<String>,
     init: &[u8],
 ) -> Result<(Nursery, Rebuild)> {
-    let place = Place::prepare(request, image, init)?;
+    let place = Place::prepare(request, image, incumbent.as_mut().and_then(Incumbent::capsule), init)?;
     let first_free = first_free_descriptor(image);
     let mut nursery = Nursery::new(place.cradle, find_hole(image)?, image.host.vdso.clone(), first_free)?;
     if let Some(folder) = &image.posix_memory {
@@ -171,7 +182,7 @@ fn create_processes(
         image: Rc::clone(image),
         reader,
         root: place.root,
-        streams: streams(request, &terminals, image, place.output.as_ref())?,
+        streams: streams(request, &terminals, image, incumbent.as_ref(), place.output.as_ref())?,
         output: place.output,
         moved: std::mem::take(&mut request.files),
         pids,
@@ -185,6 +196,8 @@ fn create_processes(
         notes,
         unix: descriptors::unix::Unfinished::default(),
         watched: HashMap::new(),
+        inherited: HashSet::new(),
+        incumbent,
     };
     Ok((nursery, rebuild))
 }
@@ -275,7 +288,14 @@ fn release(
         .map(|master| master.try_clone_to_owned())
         .transpose()
         .explain(|| "Could not keep the user's terminal".to_owned())?;
-    let aid = nursery.release(threads.into_iter(), !request.detach)?;
+    let threads = threads.into_iter();
+    let aid = match rebuild.incumbent.take() {
+        Some(incumbent) => nursery.succeed(threads, || {
+            incumbent.end();
+            descriptors::inherited::settle(&mut rebuild);
+        })?,
+        None => nursery.release(threads, !request.detach)?,
+    };
     if let Some(master) = user {
         ::capsule::emulate(root, master);
     }
@@ -289,16 +309,16 @@ fn streams(
     request: &Restore,
     terminals: &Terminals,
     chain: &Chain,
+    incumbent: Option<&Incumbent>,
     log: Option<&OwnedFd>,
 ) -> Result<Streams> {
     let what = || "Could not pass on the standard streams".to_owned();
-    match terminals.outside_slave(chain) {
-        Some(slave) => Streams::terminal(slave).explain(what),
-        None if request.detach => {
-            let log = log.map(|log| log.try_clone().map(File::from)).transpose().explain(what)?;
-            Streams::detached(log)
-        }
-        None => Streams::own(),
+    let log = || log.map(|log| log.try_clone().map(File::from)).transpose().explain(what);
+    match (terminals.outside_slave(chain), incumbent) {
+        (Some(slave), _) => Streams::terminal(slave).explain(what),
+        (None, Some(incumbent)) => incumbent.streams(log()?),
+        (None, None) if request.detach => Streams::detached(log()?),
+        (None, None) => Streams::own(),
     }
 }
 

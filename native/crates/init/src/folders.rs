@@ -4,6 +4,7 @@ use abi::wire::{LOG_FILE, STATUS_FILE, StatusFile};
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use sys::Errno;
 use sys::folder::Folder;
 
 pub struct Folders {
@@ -29,6 +30,15 @@ impl Folders {
     /// The log, for appending; `None` when it cannot be opened, and output is then lost.
     pub fn log(&self) -> Option<File> {
         self.state.append(&CString::new(LOG_FILE).ok()?).ok()
+    }
+
+    /// Goes on in another state folder, under another name of the socket, in one step for whoever connects.
+    pub fn move_to(&mut self, state: OwnedFd, socket: &str) -> sys::Result<()> {
+        let socket = CString::new(socket).map_err(|_| Errno::EINVAL)?;
+        self.run.rename(&self.socket, &socket)?;
+        self.state = state.into();
+        self.socket = socket;
+        Ok(())
     }
 
     /// Removes the socket: nobody can reach this capsule any more.

@@ -32,9 +32,14 @@ impl Folder {
     pub fn replace(&self, name: &CStr, temporary: &CStr, content: &[u8]) -> Result<()> {
         let mut file = self.open(temporary, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC)?;
         file.write_all(content)?;
+        self.rename(temporary, name)
+    }
+
+    /// Renames `from` to `to`, in the place of what has that name.
+    pub fn rename(&self, from: &CStr, to: &CStr) -> Result<()> {
         let fd = self.0.as_raw_fd();
         // SAFETY: both names are NUL-terminated.
-        let done = unsafe { libc::renameat(fd, temporary.as_ptr(), fd, name.as_ptr()) };
+        let done = unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) };
         Errno::check(done.into()).map(drop)
     }
 

@@ -102,6 +102,8 @@ pub struct New<'a> {
     /// Where not as before.
     pub hostname: Option<&'a str>,
     pub origin: Option<&'a Origin>,
+    /// Whose place it takes.
+    pub replaces: Option<Capsule>,
 }
 
 /// Makes an empty capsule like the saved one.
@@ -115,6 +117,7 @@ pub fn build(saved: &CapsuleV1, new: New, home: &Home, init: &[u8]) -> Result<Bu
         interposition: new.interposition,
         own_shared_memory: new.own_shared_memory,
         origin: new.origin.cloned(),
+        replaces: new.replaces,
     };
     capsule::build(home, spec, init)
 }
