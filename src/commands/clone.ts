@@ -3,10 +3,10 @@ import { StasisError } from "../../ffi/error.ts";
 import { parseAssignments } from "../assignments.ts";
 import { namesInUse } from "../catalog/applications.ts";
 import { checkName } from "../catalog/names.ts";
-import { findTemplate } from "../catalog/templates.ts";
+import { findTemplate, type Template } from "../catalog/templates.ts";
 import { type Clone, makeClones, type Reports } from "../cloning.ts";
 import { soundRules } from "../rules/load.ts";
-import { planClones } from "../rules/plan.ts";
+import { type Plan, planClones } from "../rules/plan.ts";
 import type { Open, Session } from "../session.ts";
 import { showFault } from "../ui/errors.ts";
 import { count, formatDuration } from "../ui/format.ts";
@@ -35,16 +35,28 @@ export function clone(open: Open): CommandUnknownOpts {
         set: parseAssignments(options.set ?? [], "--set"),
         taken: namesInUse(await session.applications()),
       });
-      const made: Clone[] = [];
-      const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };
-      if (options.keepGoing === true) reports.failed = (fault) => showFailure(session, fault);
-      await makeClones(session, template, plans, reports);
+      const made = await makeAndReport(session, template, plans, options.keepGoing === true);
       const time = formatDuration((performance.now() - begun) * 1000);
-      session.output.talk(`${count(made.length, "clone")} of "${name}" made in ${time}`);
+      session.output.talk(`${count(made, "clone")} of "${name}" made in ${time}`);
     });
 }
 
-function parseCount(text: string): number {
+/** Makes clones and tells of each as it comes to life. Returns how many there are. */
+export async function makeAndReport(
+  session: Session,
+  template: Template,
+  plans: readonly Plan[],
+  keepGoing: boolean,
+): Promise<number> {
+  const made: Clone[] = [];
+  const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };
+  if (keepGoing) reports.failed = (fault) => showFailure(session, fault);
+  await makeClones(session, template, plans, reports);
+  return made.length;
+}
+
+/** The N of `--count N`. */
+export function parseCount(text: string): number {
   const number = /^\d+$/.test(text) ? Number(text) : 0;
   if (number >= 1 && number <= MOST) return number;
   throw StasisError.of("usage", `Could not understand the count "${text}"`, {

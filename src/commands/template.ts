@@ -3,6 +3,8 @@ import type { Open } from "../session.ts";
 import { verb } from "../verb.ts";
 import { templateCheck } from "./template/check.ts";
 import { templateCreate } from "./template/create.ts";
+import { templateExport } from "./template/export.ts";
+import { templateImport } from "./template/import.ts";
 import { templateLs } from "./template/ls.ts";
 import { templateRm } from "./template/rm.ts";
 import { templateShow } from "./template/show.ts";
@@ -12,8 +14,15 @@ export function template(open: Open): CommandUnknownOpts {
   const group = verb("template", "Make templates of snapshots, look at them and remove them").helpCommand(
     false,
   );
-  for (const make of [templateCreate, templateLs, templateShow, templateCheck, templateRm]) {
-    group.addCommand(make(open));
-  }
+  const commands = [
+    templateCreate,
+    templateLs,
+    templateShow,
+    templateCheck,
+    templateExport,
+    templateImport,
+    templateRm,
+  ];
+  for (const make of commands) group.addCommand(make(open));
   return group;
 }

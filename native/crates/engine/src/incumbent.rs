@@ -14,7 +14,8 @@
 
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
-use crate::freeze::FrozenTree;
+use crate::freeze::{FrozenProcess, FrozenTree};
+use crate::procfs::{self, FdInfo};
 use crate::state::descriptors::external::Streams;
 use crate::state::descriptors::inherited::Estate;
 use ::capsule::{Aid, Capsule, Home};
@@ -22,6 +23,7 @@ use abi::request::Replace;
 use abi::{Code, Fault};
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 
 /// What became of the application when a rollback fails before the point of no return.
 pub const UNHARMED: &str = "The application runs on as it was, unharmed";
@@ -87,6 +89,18 @@ impl Incumbent {
         }
     }
 
+    /// Does one of its processes hold a lock on the file of this device and inode?
+    pub fn locks(&self, file: (u64, u64)) -> bool {
+        let live = self.tree.processes.iter().filter(|process| !process.is_zombie());
+        live.map(|process| process.pid).any(|pid| {
+            procfs::descriptors(pid).unwrap_or_default().into_iter().any(|fd| {
+                let meta = std::fs::metadata(format!("/proc/{pid}/fd/{fd}"));
+                meta.is_ok_and(|meta| (meta.dev(), meta.ino()) == file)
+                    && FdInfo::read(pid, fd).is_ok_and(|info| info.lines("lock:").next().is_some())
+            })
+        })
+    }
+
     /// Ends it. Its helper has been told to go: this waits until the kernel has let go of every process.
     pub fn end(self) {
         // Whoever is left in the namespace gets SIGKILL with the helper; being told once more does no harm.
@@ -96,7 +110,7 @@ impl Incumbent {
 
 /// The standard streams of the root process, if it has all three.
 fn streams(root: i32, tree: &FrozenTree) -> Option<[OwnedFd; 3]> {
-    let lives = |process: &crate::freeze::FrozenProcess| process.pid == root && !process.is_zombie();
+    let lives = |process: &FrozenProcess| process.pid == root && !process.is_zombie();
     tree.processes.iter().find(|process| lives(process))?;
     let handle = sys::process::pidfd_open(root).ok()?;
     let copy = |fd| sys::process::pidfd_getfd(&handle, fd).ok();

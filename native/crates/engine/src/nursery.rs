@@ -3,6 +3,7 @@
 
 use crate::delivery::Delivery;
 use crate::explain::{Explain, Result};
+use crate::freeze;
 use crate::ids::OriginalPid;
 use crate::procfs;
 use crate::program::Program;
@@ -222,7 +223,9 @@ impl Nursery {
             Cradle::Caller => None,
         };
         let threads: Vec<i32> = threads.collect();
-        self.let_live(&threads)?;
+        for &tid in &threads {
+            ptrace::set_options(tid, 0).explain(|| format!("Could not release thread {tid}"))?;
+        }
         self.born.clear();
         let_go(&threads).map(|()| aid)
     }
@@ -236,7 +239,7 @@ impl Nursery {
         settle: impl FnOnce(),
     ) -> Result<Option<Aid>> {
         let threads: Vec<i32> = threads.collect();
-        self.let_live(&threads)?;
+        threads.iter().try_for_each(|tid| let_live(*tid))?;
         let aid = match std::mem::replace(&mut self.cradle, Cradle::Caller) {
             Cradle::Capsule(building) => Some(building.commit(false)?),
             Cradle::Caller => None,
@@ -248,13 +251,14 @@ impl Nursery {
             .map_err(|fault| fault.aftermath("The application was rolled back, and ended by itself"))?;
         Ok(aid)
     }
+}
 
-    /// The end of this command does not end them any more.
-    fn let_live(&self, threads: &[i32]) -> Result<()> {
-        let set =
-            |tid: &i32| ptrace::set_options(*tid, 0).explain(|| format!("Could not release thread {tid}"));
-        threads.iter().try_for_each(set)
-    }
+/// The end of this command does not end the thread any more, which can still be asked to make calls.
+fn let_live(tid: i32) -> Result<()> {
+    // Filters that may not be suspended allow what is asked.
+    let set = ptrace::set_options(tid, freeze::options(tid, false));
+    set.or_else(|_| ptrace::set_options(tid, ptrace::O_TRACESYSGOOD))
+        .explain(|| format!("Could not release thread {tid}"))
 }
 
 fn let_go(threads: &[i32]) -> Result<()> {

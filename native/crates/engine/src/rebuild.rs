@@ -48,6 +48,8 @@ pub struct Rebuild {
     pub notes: Vec<String>,
     /// Sockets that the application whose place this takes has, too, and keeps if the restore fails.
     pub inherited: HashSet<DescriptionId>,
+    /// Locks that it holds, by their place in the image.
+    pub disputed_locks: Vec<usize>,
     /// That application. Last: it goes on when all else of a failed restore has been put back.
     pub incumbent: Option<Incumbent>,
 }

@@ -197,6 +197,7 @@ fn create_processes(
         unix: descriptors::unix::Unfinished::default(),
         watched: HashMap::new(),
         inherited: HashSet::new(),
+        disputed_locks: Vec::new(),
         incumbent,
     };
     Ok((nursery, rebuild))
@@ -293,6 +294,7 @@ fn release(
         Some(incumbent) => nursery.succeed(threads, || {
             incumbent.end();
             descriptors::inherited::settle(&mut rebuild);
+            locks::settle(&mut rebuild);
         })?,
         None => nursery.release(threads, !request.detach)?,
     };
