@@ -4,7 +4,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { freePort, must, Stage, until } from "./stage/stage.ts";
 
-const SUBJECTS = fileURLToPath(new URL("../subjects", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("programs/one_of_a_kind.c", import.meta.url));
 
 Deno.test("redis goes back to what it held, under its AID and on its port", async () => {
   await using stage = await Stage.open();
@@ -92,7 +92,7 @@ sys.exit(40 + step)
 Deno.test("what only one can have is there throughout: ports, names of sockets, locks", async () => {
   await using stage = await Stage.open();
   const program = `${stage.folder}/one_of_a_kind`;
-  await must(["cc", "-O1", "-Wall", "-o", program, `${SUBJECTS}/one_of_a_kind.c`]);
+  await must(["cc", "-O1", "-Wall", "-o", program, PROGRAM]);
   const port = String(freePort());
   await stage.run("one", program, stage.folder, port);
   await until("a sign of life", async () => (await stage.logs("one")).includes("ready") || undefined);
