@@ -57,9 +57,7 @@ pub fn bring_back(request: Restore, init: &[u8], control: &Control) -> Result<Re
     let (reader, chain) = check(&request, control)
         .map_err(|fault| fault.aftermath(if replaces { UNHARMED } else { "No process was created" }))?;
     let rebuilt = rebuild(request, reader, chain, init, control).map_err(|mut fault| {
-        let own =
-            matches!(fault.code, Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks);
-        if !own && !(replaces && matches!(fault.code, Code::NoTarget | Code::Refused | Code::NotPermitted)) {
+        if !says_more(fault.code, replaces) {
             fault.code = Code::RestoreFailed;
         }
         match fault.aftermath {
@@ -68,6 +66,15 @@ pub fn bring_back(request: Restore, init: &[u8], control: &Control) -> Result<Re
         }
     })?;
     Ok(Report { total_us: start.elapsed().as_micros() as u64, ..rebuilt })
+}
+
+/// Does a code say more than that the restore failed? One that takes an application's place may fail for what that is.
+fn says_more(code: Code, replaces: bool) -> bool {
+    match code {
+        Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks => true,
+        Code::NoTarget | Code::Refused | Code::NotPermitted => replaces,
+        _ => false,
+    }
 }
 
 /// Reads and checks the whole image before any process exists.
