@@ -260,12 +260,21 @@ export interface RestoreRequest {
   origin?: Origin;
   /** The checksums of page data were compared already, by `verify`. */
   checked?: boolean;
+  /** Take the place of a running application. */
+  replace?: Replace;
   edits?: Edits;
   volumes?: Volumes;
   /** As it was in the snapshot, where nothing is said. */
   network?: Network;
   /** The name of a template in memory, whose helper makes the processes; not there, all comes from the image. */
   resident?: string;
+}
+
+/** The running application whose place a restore takes: its AID, name, log and standard streams. */
+export interface Replace {
+  aid: string;
+  /** The snapshot may be of another application. */
+  foreign?: boolean;
 }
 
 /** Of many clones of one image: each with its home, as the engine knows it. */

@@ -1,10 +1,13 @@
 import type { Command, CommandUnknownOpts } from "@commander-js/extra-typings";
+import { branch } from "./commands/branch.ts";
 import { clone } from "./commands/clone.ts";
 import { completeIds } from "./commands/complete_ids.ts";
 import { completions } from "./commands/completions.ts";
 import { doctor } from "./commands/doctor.ts";
 import { exec } from "./commands/exec.ts";
+import { exportSnapshot } from "./commands/export.ts";
 import { ids } from "./commands/ids.ts";
+import { importSnapshot } from "./commands/import.ts";
 import { inspect } from "./commands/inspect.ts";
 import { kill } from "./commands/kill.ts";
 import { logs } from "./commands/logs.ts";
@@ -12,6 +15,7 @@ import { man } from "./commands/man.ts";
 import { ps } from "./commands/ps.ts";
 import { restore } from "./commands/restore.ts";
 import { rm } from "./commands/rm.ts";
+import { rollback } from "./commands/rollback.ts";
 import { run } from "./commands/run.ts";
 import { snapshot } from "./commands/snapshot.ts";
 import { snapshots } from "./commands/snapshots.ts";
@@ -36,8 +40,13 @@ export function buildProgram(open: Open): CommandUnknownOpts {
     .addHelpText("after", EXAMPLES);
   const groups: [title: string, commands: CommandUnknownOpts[]][] = [
     ["Applications:", [run, ps, ids, logs, exec, stop, kill, wait].map((make) => make(open))],
-    ["Snapshots:", [snapshot, restore, snapshots, inspect, verify, rm].map((make) => make(open))],
-    ["Clones:", [template, clone].map((make) => make(open))],
+    [
+      "Snapshots:",
+      [snapshot, restore, rollback, snapshots, inspect, verify, exportSnapshot, importSnapshot, rm].map((
+        make,
+      ) => make(open)),
+    ],
+    ["Clones:", [template, clone, branch].map((make) => make(open))],
     ["Help:", [doctor(open), completions(open, program), man(open, program)]],
   ];
   for (const [title, commands] of groups) {

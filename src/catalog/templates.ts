@@ -83,22 +83,74 @@ export async function createTemplate(
   if (isFolder(target)) throw nameTaken(card.name);
   makePrivateFolder(folder);
   sweep(folder);
-  const partial = `${folder}/.${card.name}.partial-${Deno.pid}`;
+  using draft = new Draft(folder, card.name);
   try {
-    Deno.mkdirSync(partial, { mode: 0o700 });
-    linkTree(source, `${partial}/${IMAGE}`, [VOLUMES]);
-    await linkVolumes?.(`${partial}/${IMAGE}`);
-    if (rules !== undefined) writeDurably(`${partial}/${RULES}`, rules);
-    writeDurably(`${partial}/${CARD}`, `${JSON.stringify(card, undefined, 2)}\n`);
-    syncFolder(partial);
-    Deno.renameSync(partial, target);
-    syncFolder(folder);
+    linkTree(source, draft.image, [VOLUMES]);
+    await linkVolumes?.(draft.image);
+    return draft.publish(home, card, rules);
   } catch (error) {
-    removeIfThere(partial);
     if (isFolder(target)) throw nameTaken(card.name);
     throw failed(`create the template "${card.name}"`, error);
   }
-  return readTemplate(home, card.name);
+}
+
+/**
+ * Opens a template that is not there yet: its image comes first, and its name when all is there. Disposing of it removes it,
+ * and the next command does where this one is killed.
+ */
+export function draftTemplate(home: Home, name: string): Draft {
+  const folder = templatesOf(home);
+  if (isFolder(`${folder}/${checkName(name)}`)) throw nameTaken(name);
+  makePrivateFolder(folder);
+  sweep(folder);
+  return new Draft(folder, name);
+}
+
+/** A template in the making. */
+export class Draft implements Disposable {
+  readonly folder: string;
+  /** Where its image goes: a folder that is not there yet. */
+  readonly image: string;
+
+  constructor(readonly templates: string, readonly name: string) {
+    this.folder = `${templates}/.${name}.partial-${Deno.pid}`;
+    this.image = `${this.folder}/${IMAGE}`;
+    try {
+      Deno.mkdirSync(this.folder, { mode: 0o700 });
+    } catch (error) {
+      throw failed(`create the template "${name}"`, error);
+    }
+  }
+
+  /** As a template to make clones of, while it has no name. */
+  as(card: TemplateCard, rules?: string): Template {
+    return templateAt(this.folder, card, rules);
+  }
+
+  /** The rules that are in it already. */
+  rules(): string | undefined {
+    return readIfThere(`${this.folder}/${RULES}`);
+  }
+
+  /** Gives it its name, once everything in it has reached the disk: it is there wholly or not at all. */
+  publish(home: Home, card: TemplateCard, rules?: string): Template {
+    if (rules !== undefined) writeDurably(`${this.folder}/${RULES}`, rules);
+    const named = { ...card, name: this.name };
+    writeDurably(`${this.folder}/${CARD}`, `${JSON.stringify(named, undefined, 2)}\n`);
+    syncFolder(this.folder);
+    Deno.renameSync(this.folder, `${this.templates}/${this.name}`);
+    syncFolder(this.templates);
+    return readTemplate(home, this.name);
+  }
+
+  [Symbol.dispose](): void {
+    removeIfThere(this.folder);
+  }
+}
+
+function templateAt(folder: string, card: TemplateCard, rules?: string): Template {
+  const rulesPath = `${folder}/${RULES}`;
+  return { ...card, image: `${folder}/${IMAGE}`, rulesPath, ...(rules !== undefined && { rules }) };
 }
 
 /** Removes a template. Clones that run need nothing of it. */
@@ -118,10 +170,8 @@ export function removeTemplate(home: Home, name: string): void {
 function readTemplate(home: Home, name: string): Template {
   const folder = `${templatesOf(home)}/${name}`;
   const card = readCard(`${folder}/${CARD}`, name);
-  const rulesPath = `${folder}/${RULES}`;
-  const rules = readIfThere(rulesPath);
   // The folder's name and not the card's: a template may be copied under another one.
-  return { ...card, name, image: `${folder}/${IMAGE}`, rulesPath, ...(rules !== undefined && { rules }) };
+  return templateAt(folder, { ...card, name }, readIfThere(`${folder}/${RULES}`));
 }
 
 function readCard(path: string, name: string): TemplateCard {
@@ -136,6 +186,20 @@ function readCard(path: string, name: string): TemplateCard {
     // Said below.
   }
   throw damaged(`${path} does not describe a template`);
+}
+
+/** A card that came from elsewhere; nothing else of what it says is kept. */
+export function soundCard(value: unknown): TemplateCard | undefined {
+  if (!isCard(value) || typeof value.name !== "string") return undefined;
+  const { name, created, snapshot, application, generation, parent } = value;
+  return {
+    name,
+    created,
+    generation,
+    ...(snapshot !== undefined && { snapshot }),
+    ...(application !== undefined && { application }),
+    ...(parent !== undefined && { parent }),
+  };
 }
 
 function isCard(value: unknown): value is TemplateCard {

@@ -1,12 +1,13 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
+import type { Resident } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { checkName } from "../catalog/names.ts";
 import { findTemplate, type Template } from "../catalog/templates.ts";
 import { type Clone, makeClones, type Reports, verifyTemplate } from "../cloning.ts";
 import { networkOf, networkOption } from "../network.ts";
 import { soundRules } from "../rules/load.ts";
-import { planClones } from "../rules/plan.ts";
+import { type Plan, planClones } from "../rules/plan.ts";
 import { NO_RULES, type Rules } from "../rules/rules.ts";
 import type { Open, Session } from "../session.ts";
 import { showFault } from "../ui/errors.ts";
@@ -37,15 +38,11 @@ export function clone(open: Open): CommandUnknownOpts {
         taken: await session.namesInUse(),
         ...networkOf(options.network),
       });
-      const made: Clone[] = [];
-      const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };
-      if (options.keepGoing === true) reports.failed = (fault) => showFailure(session, fault);
       const { templates } = await session.perform("loaded", {});
       const resident = templates.find((one) => one.name === template.name);
-      if (resident === undefined) await verifyTemplate(session, template);
-      await makeClones(session, template, plans, reports, resident);
+      const made = await makeAndReport(session, template, plans, options.keepGoing === true, resident);
       const time = formatDuration((performance.now() - begun) * 1000);
-      session.output.talk(`${count(made.length, "clone")} of "${name}" made in ${time}`);
+      session.output.talk(`${count(made, "clone")} of "${name}" made in ${time}`);
     });
 }
 
@@ -55,7 +52,24 @@ async function rulesOf(session: Session, { image, rules, rulesPath }: Template):
   return soundRules(rules, rulesPath, await session.perform("inspect", { dir: image }));
 }
 
-function parseCount(text: string): number {
+/** Makes clones and tells of each as it comes to life. Returns how many there are. */
+export async function makeAndReport(
+  session: Session,
+  template: Template,
+  plans: readonly Plan[],
+  keepGoing: boolean,
+  resident?: Resident,
+): Promise<number> {
+  const made: Clone[] = [];
+  const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };
+  if (keepGoing) reports.failed = (fault) => showFailure(session, fault);
+  if (resident === undefined) await verifyTemplate(session, template);
+  await makeClones(session, template, plans, reports, resident);
+  return made.length;
+}
+
+/** The N of `--count N`. */
+export function parseCount(text: string): number {
   const number = /^\d+$/.test(text) ? Number(text) : 0;
   if (number >= 1 && number <= MOST) return number;
   throw StasisError.of("usage", `Could not understand the count "${text}"`, {

@@ -4,6 +4,8 @@ import { verb } from "../verb.ts";
 import { templateCheck } from "./template/check.ts";
 import { templateCreate } from "./template/create.ts";
 import { templateLoad } from "./template/load.ts";
+import { templateExport } from "./template/export.ts";
+import { templateImport } from "./template/import.ts";
 import { templateLs } from "./template/ls.ts";
 import { templateRm } from "./template/rm.ts";
 import { templateShow } from "./template/show.ts";
@@ -19,6 +21,8 @@ export function template(open: Open): CommandUnknownOpts {
     templateLs,
     templateShow,
     templateCheck,
+    templateExport,
+    templateImport,
     templateLoad,
     templateUnload,
     templateRm,

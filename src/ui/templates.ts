@@ -1,4 +1,5 @@
 import type { Resident } from "../../ffi/messages.ts";
+import type { Descent } from "../catalog/lineage.ts";
 import type { Template } from "../catalog/templates.ts";
 import type { Resource } from "../rules/classes.ts";
 import type { Plan } from "../rules/plan.ts";
@@ -43,6 +44,35 @@ export function renderTemplates(
     formatKnownBytes(inMemory(one.name)),
   ]);
   return renderTable(TEMPLATES, rows, width);
+}
+
+/** What `stasis template ls --tree` shows: one line for each, indented by descent; names alone when it is `quiet`. */
+export function renderLineage(lineage: readonly Descent[], quiet: boolean): string[] {
+  return lineage.flatMap((one) => renderDescent(one, "", "", quiet));
+}
+
+/** `first` goes before the line itself, `rest` before what is below it. */
+function renderDescent(one: Descent, first: string, rest: string, quiet: boolean): string[] {
+  const below = [
+    ...one.clones.map((clone) => (lead: string) => [lead + describeClone(clone, quiet)]),
+    ...one.templates.map((child) => (lead: string, next: string) => renderDescent(child, lead, next, quiet)),
+  ];
+  const lines = below.flatMap((render, index) => {
+    const last = index === below.length - 1;
+    return render(`${rest}${last ? "`-- " : "|-- "}`, `${rest}${last ? "    " : "|   "}`);
+  });
+  return [first + describeDescent(one, quiet), ...lines];
+}
+
+function describeDescent({ name, there, generation, application }: Descent, quiet: boolean): string {
+  if (quiet) return name;
+  if (!there) return `${name} (removed)`;
+  const from = application === undefined ? "a process tree" : `"${printable(application)}"`;
+  return `${name} (template of ${from}${generation === 1 ? "" : `, generation ${generation}`})`;
+}
+
+function describeClone({ name, aid, pid }: Descent["clones"][number], quiet: boolean): string {
+  return quiet ? name : `${name} (${aid}, ${pid === undefined ? "running" : `pid ${pid}`})`;
 }
 
 /** What `stasis template show` shows: where it comes from, and every resource. */

@@ -85,6 +85,16 @@ pub struct Origin {
     pub generation: u32,
 }
 
+/// The running application whose place a restore takes: its AID, name, log and standard streams.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replace {
+    pub aid: String,
+    /// The snapshot may be of another application.
+    #[serde(default)]
+    pub foreign: bool,
+}
+
 /// Declares request structs: every one carries the home folders.
 macro_rules! requests {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty),* $(,)? })*) => {$(
@@ -205,6 +215,9 @@ requests! {
         /// What is changed on the way.
         #[serde(default)]
         edits: Edits,
+        /// Take the place of a running application.
+        #[serde(default)]
+        replace: Option<Replace>,
     }
     /// Bring one snapshot back many times, several at once.
     Clone {

@@ -218,6 +218,15 @@ pub enum Request {
     Commit,
     /// Answered by [`Reply::Descriptor`]: the list, open for reading.
     OpenIpc(IpcList),
+    /// The restored application takes the place of a running one: it lives on its own from here, under the socket of that
+    /// name, and the other helper is told to [`Request::Yield`]. A failure leaves both as they were. Descriptors: the
+    /// state folder of that application, a connection to its helper.
+    TakeOver {
+        socket: String,
+    },
+    /// Another capsule has this application's place, its folder and its socket: ends with all processes, and records
+    /// nothing. Not answered: the stream ends.
+    Yield,
     /// Shows what is at each source at its target as well: absolute paths, all sources as they were before the first.
     /// Answered by [`Reply::Bound`].
     Bind(Vec<Binding>),
@@ -324,6 +333,9 @@ pub struct Status {
     pub hostname: String,
     #[serde(default)]
     pub own: Own,
+    /// Whether it knows [`Request::Yield`].
+    #[serde(default)]
+    pub yields: bool,
 }
 
 /// What the helper could not do.
@@ -365,4 +377,5 @@ pub enum Step {
     Loopback,
     Socket,
     View,
+    TakeOver,
 }

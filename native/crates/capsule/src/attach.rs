@@ -30,7 +30,12 @@ pub fn attach(home: &Home, aid: &Aid, control: &Control) -> Result<Option<Ending
         Some(Launched { link, master }) => (Ok(link), master),
         None => (Link::connect(home, aid), None),
     };
-    let ended = link.and_then(|mut link| sit(&mut link, control));
+    let mut ended = link.and_then(|mut link| sit(&mut link, control));
+    // A helper that has ended may have a successor: the application was rolled back, and this goes along.
+    while matches!(ended, Err(LinkError::Ended)) {
+        let Ok(mut link) = Link::connect(home, aid) else { break };
+        ended = sit(&mut link, control);
+    }
     match ended {
         Ok(ending) => Ok(ending),
         Err(LinkError::Ended) => {

@@ -1,14 +1,15 @@
 //! A capsule in which a restore builds its application.
 
-use crate::capsule::take;
+use crate::capsule::{Capsule, take};
 use crate::helper::{Begun, Init};
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
-use crate::meta::Volume;
+use crate::meta::{HelperProcess, Volume};
 use crate::network::Connections;
 use crate::registration::{Particulars, Registration, register};
 use crate::start::{open_log, require_helper};
-use crate::{Aid, faults, helper, hosted, launched};
+use crate::succession::register_successor;
+use crate::{Aid, faults, helper, home, hosted, launched};
 use abi::network::OwnNetwork;
 use abi::request::{Home, Origin};
 use abi::wire::{ClockOffsets, Ending, Launch, Reply, Request, Step, View};
@@ -37,6 +38,8 @@ pub struct BuildSpec {
     pub origin: Option<Origin>,
     /// What its own network namespace has, if it gets one.
     pub network: Option<OwnNetwork>,
+    /// The running application whose place it takes: name and AID are that one's then.
+    pub replaces: Option<Capsule>,
 }
 
 /// A capsule without an application yet. Everything in it, its folder and its socket vanish when this is dropped
@@ -47,6 +50,7 @@ pub struct Building {
     connections: Option<Connections>,
     pub(crate) registration: Registration,
     pub(crate) init: i32,
+    replaces: Option<Capsule>,
     attempt: String,
 }
 
@@ -96,22 +100,24 @@ impl Blank {
 ///
 /// # Errors
 /// When the name is taken or the host lacks something; nothing is left then.
-pub fn build(home: &Home, spec: BuildSpec, init: Init<'_>) -> Result<Building, Fault> {
+pub fn build(home: &Home, mut spec: BuildSpec, init: Init<'_>) -> Result<Building, Fault> {
     let attempt = format!("restore \"{}\"", spec.name);
     require_helper(init, &attempt)?;
-    let registration = register(
-        home,
-        Particulars {
-            name: spec.name,
-            command: spec.command,
-            hostname: spec.hostname.clone(),
-            terminal: spec.terminal,
-            translation: translation(home, spec.interposition)?,
-            origin: spec.origin,
-            network: spec.network,
-            volumes: Vec::new(),
-        },
-    )?;
+    let replaces = spec.replaces.take();
+    let particulars = Particulars {
+        name: spec.name,
+        command: spec.command,
+        hostname: spec.hostname.clone(),
+        terminal: spec.terminal,
+        translation: translation(home, spec.interposition)?,
+        origin: spec.origin,
+        network: spec.network,
+        volumes: Vec::new(),
+    };
+    let registration = match &replaces {
+        Some(predecessor) => register_successor(home, predecessor.successor(particulars))?,
+        None => register(home, particulars)?,
+    };
     let message = Launch {
         user: helper::user_namespace().map_err(faults::files(&attempt))?,
         hostname: spec.hostname,
@@ -122,11 +128,12 @@ pub fn build(home: &Home, spec: BuildSpec, init: Init<'_>) -> Result<Building, F
         translation: registration.meta.translation.clone(),
         own_network: registration.meta.network.is_some(),
     };
-    begin(registration, message, init, &attempt).map_err(faults::about(&attempt))
+    begin(registration, replaces, message, init, &attempt).map_err(faults::about(&attempt))
 }
 
 fn begin(
     registration: Registration,
+    replaces: Option<Capsule>,
     message: Launch,
     init: Init<'_>,
     attempt: &str,
@@ -141,6 +148,7 @@ fn begin(
         scaffold: Scaffold { link: Some(link), init_handle: report.init_handle, committed: false },
         connections,
         registration,
+        replaces,
         init: report.init,
         attempt: attempt.to_owned(),
     })
@@ -195,7 +203,7 @@ impl Building {
 
     /// The log of the new application, for appending: what a detached one has as its output.
     pub fn log(&self) -> Result<File, Fault> {
-        open_log(&self.registration.folder).map_err(faults::files(&self.attempt))
+        open_log(self.registration.home_folder()).map_err(faults::files(&self.attempt))
     }
 
     /// Makes a process, a child of the helper, with every signal at its default and unblocked, `/dev/null` as its
@@ -253,6 +261,9 @@ impl Building {
     /// Nothing is left behind then.
     pub fn commit(mut self, attached: bool) -> Result<Aid, Fault> {
         let init = helper::process(self.init).map_err(faults::files(&self.attempt))?;
+        if let Some(predecessor) = self.replaces.take() {
+            return self.succeed(predecessor, init);
+        }
         self.registration.note(init).map_err(faults::files(&self.attempt))?;
         let master = if attached { self.take(abi::wire::TERMINAL)? } else { None };
         self.tell(&Request::Commit, &[])?;
@@ -264,6 +275,21 @@ impl Building {
             launched::remember(meta.aid.clone(), link, master);
         }
         Ok(meta.aid)
+    }
+
+    /// The same for an application that takes another's place. The helper does all that matters by itself once it has the
+    /// message, whatever becomes of this command. Returns when the other helper has gone, and every process with it got SIGKILL;
+    /// one that this command traces ends when it is waited for.
+    fn succeed(mut self, mut predecessor: Capsule, init: HelperProcess) -> Result<Aid, Fault> {
+        // The helper takes it along, so that it is never the other application's.
+        self.registration.note_here(init).map_err(faults::files(&self.attempt))?;
+        let state = File::open(self.registration.home_folder()).map_err(faults::files(&self.attempt))?;
+        let request = Request::TakeOver { socket: home::socket_name(&self.registration.meta.aid) };
+        self.tell(&request, &[state.as_fd(), predecessor.link().as_fd()])?;
+        self.scaffold.committed = true;
+        self.connections.map(Connections::keep);
+        predecessor.await_end();
+        Ok(self.registration.keep().aid)
     }
 
     fn tell(&mut self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<(), Fault> {

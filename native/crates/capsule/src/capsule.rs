@@ -4,6 +4,7 @@ use crate::helper::{self, Report};
 use crate::interposition::Interposition;
 use crate::link::{Link, LinkError, Wait};
 use crate::meta::{self, Meta, Volume};
+use crate::registration::Particulars;
 use crate::{Aid, faults, hosted};
 use abi::edits::Lasting;
 use abi::network::OwnNetwork;
@@ -11,6 +12,10 @@ use abi::request::Home;
 use abi::wire::{Ending, IpcList, Own, Recipient, Reply, Request};
 use abi::{Code, Control, Fault};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long a helper that was told to go may take.
+const END_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection to a capsule whose application runs.
 pub struct Capsule {
@@ -36,6 +41,8 @@ pub struct Hosted {
     pub hostname: String,
     /// What it has for itself in `/dev`.
     pub own: Own,
+    /// Whether another capsule can take its place.
+    pub yields: bool,
 }
 
 /// Finds a running application.
@@ -136,6 +143,35 @@ impl Capsule {
         self.link.tell(&request, &[descriptor.as_fd()]).map_err(self.about("give a descriptor to"))
     }
 
+    /// Who takes its place: the same application, with what is particular to the state that is restored.
+    pub(crate) fn successor(&self, restored: Particulars) -> Meta {
+        let Particulars { name: _, command, hostname, terminal, translation, origin: _, network, volumes } =
+            restored;
+        let lasting = Lasting::default();
+        let init = None;
+        Meta {
+            command,
+            hostname,
+            terminal,
+            translation,
+            network,
+            volumes,
+            lasting,
+            init,
+            ..self.meta.clone()
+        }
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Waits until the helper has closed its end, which it does as its last act.
+    pub(crate) fn await_end(&mut self) {
+        let limit = Some(Instant::now() + END_PATIENCE);
+        let _ = self.link.receive(Wait::Until(&Control::new(), limit));
+    }
+
     fn about(&self, verb: &str) -> impl Fn(LinkError) -> Fault + use<> {
         faults::about(&format!("{verb} \"{}\"", self.meta.name))
     }
@@ -152,6 +188,7 @@ impl From<Report> for Hosted {
             terminal: report.status.terminal,
             hostname: report.status.hostname,
             own: report.status.own,
+            yields: report.status.yields,
         }
     }
 }
@@ -177,13 +214,16 @@ fn descriptor(answer: Result<(Reply, Vec<OwnedFd>), LinkError>) -> Result<Option
 /// [`Code::NoTarget`] when there is no such application, [`Code::Interrupted`] when the caller gave up.
 pub fn wait(home: &Home, aid: &Aid, control: &Control) -> Result<Option<Ending>, Fault> {
     let meta = Meta::read(home, aid).map_err(|_| faults::no_such(aid))?;
-    let ended = match Link::connect(home, aid) {
-        Ok(mut link) => link.receive(Wait::Until(control, None)).err().unwrap_or(LinkError::Confused),
-        Err(error) => error,
-    };
-    match ended {
-        LinkError::Ended => recorded(home, &meta),
-        error => Err(faults::about(&format!("wait for \"{}\"", meta.name))(error)),
+    loop {
+        // A helper that has ended may have a successor: the application was rolled back.
+        let ended = match Link::connect(home, aid) {
+            Ok(mut link) => link.receive(Wait::Until(control, None)).err().unwrap_or(LinkError::Confused),
+            Err(LinkError::Ended) => return recorded(home, &meta),
+            Err(error) => error,
+        };
+        if !matches!(ended, LinkError::Ended) {
+            return Err(faults::about(&format!("wait for \"{}\"", meta.name))(ended));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The engine's side of a capsule: starts its helper, speaks to it, and keeps the folders in which others find it.
 //!
 //! ```text
-//! DATA/apps/AID/meta.json      who the application is; written once by the command that starts it
+//! DATA/apps/AID/meta.json      who the application is; written by the command that starts it or rolls it back
 //! DATA/apps/AID/status.json    how its root process ended; written by the helper
 //! DATA/apps/AID/log            what it wrote while nobody was attached
 //! RUN/templates/NAME.json      a template in memory: what its resident helper holds
@@ -36,6 +36,7 @@ mod relay;
 pub mod resident;
 mod start;
 mod stop;
+mod succession;
 
 pub use abi::request::Home;
 pub use abi::wire::{ClockOffsets, Ending, IpcList, Own, Recipient, ViewKind};

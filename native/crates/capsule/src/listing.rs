@@ -3,7 +3,7 @@
 use crate::layers::remove_state;
 use crate::link::{Link, LinkError};
 use crate::meta::{self, Meta, Volume};
-use crate::{Aid, faults, helper, home, hosted};
+use crate::{Aid, faults, helper, home, hosted, succession};
 use abi::network::Network;
 use abi::request::{Home, Origin};
 use abi::wire::{Ending, LOG_FILE};
@@ -46,6 +46,7 @@ pub struct Application {
 /// Every application of this home, oldest first.
 #[must_use]
 pub fn list(home: &Home) -> Vec<Application> {
+    succession::tidy(home);
     meta::all(home).into_iter().filter_map(|meta| examine(home, meta)).collect()
 }
 

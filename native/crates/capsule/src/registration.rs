@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Longest name.
 const NAME_LENGTH: usize = 63;
@@ -27,6 +27,10 @@ pub struct Registration {
     pub state: File,
     pub run: File,
     socket: PathBuf,
+    /// The socket's name in the run folder.
+    name: String,
+    /// The state folder of the running application whose place this takes.
+    inherits: Option<PathBuf>,
     kept: bool,
 }
 
@@ -96,11 +100,7 @@ pub fn lock_apps(apps: &std::path::Path) -> io::Result<File> {
 fn create(home: &Home, particulars: Particulars) -> io::Result<Registration> {
     let aid = Aid::random()?;
     let folder = home::state(home, &aid);
-    let (run, path) = home::short_path(&home.run, &home::socket_name(&aid))?;
-    DirBuilder::new().mode(0o700).create(&folder)?;
-    let undo = Undo { folder: &folder, socket: &path };
-    let listener = UnixListener::bind(&path)?;
-    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    let place = aid.clone();
     let meta = Meta {
         aid,
         name: particulars.name,
@@ -115,10 +115,8 @@ fn create(home: &Home, particulars: Particulars) -> io::Result<Registration> {
         lasting: Lasting::default(),
         init: None,
     };
-    meta.write(&folder)?;
-    let state = File::open(&folder)?;
-    std::mem::forget(undo);
-    Ok(Registration { meta, folder, listener, state, run, socket: path, kept: false })
+    DirBuilder::new().mode(0o700).create(&folder)?;
+    Registration::at(home, meta, &place, folder, None)
 }
 
 /// Removes what a failed step left.
@@ -135,9 +133,36 @@ impl Drop for Undo<'_> {
 }
 
 impl Registration {
+    /// Makes the socket, and writes down who the application is, unless that is written where it inherits. The new `folder` is
+    /// removed again on failure.
+    pub fn at(
+        home: &Home,
+        meta: Meta,
+        place: &Aid,
+        folder: PathBuf,
+        inherits: Option<PathBuf>,
+    ) -> io::Result<Self> {
+        let name = home::socket_name(place);
+        let (run, path) = home::short_path(&home.run, &name)?;
+        let undo = Undo { folder: &folder, socket: &path };
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        if inherits.is_none() {
+            meta.write(&folder)?;
+        }
+        let state = File::open(&folder)?;
+        std::mem::forget(undo);
+        Ok(Self { meta, folder, listener, state, run, socket: path, name, inherits, kept: false })
+    }
+
     /// The socket's name in the run folder.
     pub fn socket_name(&self) -> String {
-        home::socket_name(&self.meta.aid)
+        self.name.clone()
+    }
+
+    /// The state folder that the application has in the end.
+    pub fn home_folder(&self) -> &Path {
+        self.inherits.as_deref().unwrap_or(&self.folder)
     }
 
     /// What the helper gets first, in the order of [`abi::wire::Launch`].
@@ -148,12 +173,22 @@ impl Registration {
     /// Notes who the helper is.
     pub fn note(&mut self, init: HelperProcess) -> io::Result<()> {
         self.meta.init = Some(init);
+        self.meta.write(self.home_folder())
+    }
+
+    /// The same for one that takes another's place, in its own folder until it does.
+    pub fn note_here(&mut self, init: HelperProcess) -> io::Result<()> {
+        self.meta.init = Some(init);
         self.meta.write(&self.folder)
     }
 
     /// The application lives: its folder stays.
     pub fn keep(mut self) -> Meta {
         self.kept = true;
+        if self.inherits.is_some() {
+            // Its helper is at home in the other folder now. What stays here is removed by whoever lists applications next.
+            let _ = volume::remove(&self.folder);
+        }
         self.meta.clone()
     }
 }

@@ -30,9 +30,13 @@ pub struct Stopped {
 pub fn stop(home: &Home, aid: &Aid, patience: Duration, control: &Control) -> Result<Stopped, Fault> {
     let meta = Meta::read(home, aid).map_err(|_| faults::no_such(aid))?;
     control.phase(Phase::Ending, 0, Unit::None);
-    let killed = Link::connect(home, aid)
-        .and_then(|link| end(link, patience, control))
-        .map_err(faults::about(&format!("stop \"{}\"", meta.name)))?;
+    let about = faults::about(&format!("stop \"{}\"", meta.name));
+    let mut killed =
+        Link::connect(home, aid).and_then(|link| end(link, patience, control)).map_err(&about)?;
+    // A helper that has ended may have a successor: the application was rolled back meanwhile.
+    while let Ok(link) = Link::connect(home, aid) {
+        killed |= end(link, patience, control).map_err(&about)?;
+    }
     Ok(Stopped { ending: recorded(home, &meta)?, killed })
 }
 

@@ -207,8 +207,9 @@ impl Drop for FrozenTree {
     }
 }
 
-/// Calls made in the name of a thread must not meet its seccomp filters.
-fn options(tid: i32, ours: bool) -> i32 {
+/// How a thread is traced: calls made in its name must not meet its seccomp filters. `ours`: the one of its capsule may stay in
+/// force.
+pub fn options(tid: i32, ours: bool) -> i32 {
     let denied = Status::read(&tid.to_string()).is_ok_and(|status| seccomp::is_on(&status, ours));
     ptrace::O_TRACESYSGOOD | if denied { ptrace::O_SUSPEND_SECCOMP } else { 0 }
 }

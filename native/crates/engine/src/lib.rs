@@ -15,6 +15,7 @@ mod family;
 mod freeze;
 mod housing;
 mod ids;
+mod incumbent;
 mod inquiry;
 mod inspect;
 mod nursery;

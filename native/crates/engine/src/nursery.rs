@@ -6,6 +6,7 @@ use crate::delivery::Delivery;
 use crate::edits::ports::Ports;
 use crate::explain::{Explain, Result};
 use crate::family;
+use crate::freeze;
 use crate::ids::OriginalPid;
 use crate::procfs;
 use crate::program::Program;
@@ -319,11 +320,44 @@ impl Nursery {
             ptrace::set_options(tid, 0).explain(|| format!("Could not release thread {tid}"))?;
         }
         self.born.clear();
-        for tid in threads {
-            Stopped::assume(tid).detach(0).explain(|| format!("Could not release thread {tid}"))?;
-        }
+        let_go(&threads).map(|()| aid)
+    }
+
+    /// The same where the capsule takes the place of another one, whose end `settle` sees to while the new processes still
+    /// stand. They live without this command already when the capsule is told to, so that there is no moment at which
+    /// neither of the two would.
+    pub fn succeed(
+        mut self,
+        threads: impl Iterator<Item = i32>,
+        settle: impl FnOnce(),
+    ) -> Result<Option<Aid>> {
+        let threads: Vec<i32> = threads.collect();
+        threads.iter().try_for_each(|tid| let_live(*tid))?;
+        let aid = match std::mem::replace(&mut self.cradle, Cradle::Caller) {
+            Cradle::Capsule(building) => Some(building.commit(false)?),
+            Cradle::Caller => None,
+        };
+        self.born.clear();
+        settle();
+        // It is the application from here on. A thread that cannot be let go has been killed.
+        let_go(&threads)
+            .map_err(|fault| fault.aftermath("The application was rolled back, and ended by itself"))?;
         Ok(aid)
     }
+}
+
+/// The end of this command does not end the thread any more, which can still be asked to make calls.
+fn let_live(tid: i32) -> Result<()> {
+    // Filters that may not be suspended allow what is asked.
+    let set = ptrace::set_options(tid, freeze::options(tid, false));
+    set.or_else(|_| ptrace::set_options(tid, ptrace::O_TRACESYSGOOD))
+        .explain(|| format!("Could not release thread {tid}"))
+}
+
+fn let_go(threads: &[i32]) -> Result<()> {
+    threads.iter().try_for_each(|&tid| {
+        Stopped::assume(tid).detach(0).explain(|| format!("Could not release thread {tid}"))
+    })
 }
 
 impl Drop for Nursery {

@@ -5,7 +5,7 @@ use crate::explain::{Explain, Result};
 use crate::nursery::Cradle;
 use crate::sockets::Sockets;
 use crate::state::{capsule, host, network};
-use ::capsule::{Building, ClockOffsets, Init};
+use ::capsule::{Building, Capsule, ClockOffsets, Init};
 use abi::edits::{Edits, Output};
 use abi::network::OwnNetwork;
 use abi::request::Restore;
@@ -25,7 +25,13 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn prepare(request: &Restore, chain: &Chain, init: Init<'_>) -> Result<Self> {
+    /// `replaces`: the capsule whose place the new one takes.
+    pub fn prepare(
+        request: &Restore,
+        chain: &Chain,
+        replaces: Option<Capsule>,
+        init: Init<'_>,
+    ) -> Result<Self> {
         let output = || "Could not find where the application's output goes".to_owned();
         let Some(saved) = &chain.capsule else {
             enter_time_namespace(chain)?;
@@ -46,6 +52,7 @@ impl Place {
             hostname: request.hostname.as_deref(),
             origin: request.origin.as_ref(),
             network: own_network(request, chain),
+            replaces,
         };
         let has_network = new.network.is_some();
         let mut building = capsule::build(saved, new, &request.home, init)?;

@@ -4,6 +4,7 @@ use crate::chain::Chain;
 use crate::edits::ports::Ports;
 use crate::explain::{Explain, Result};
 use crate::ids::{DescriptionId, OriginalPid};
+use crate::incumbent::Incumbent;
 use crate::sockets::Sockets;
 use crate::state::descriptors::external::Streams;
 use crate::state::descriptors::{DescriptorV1, KindV1, unix};
@@ -15,7 +16,7 @@ use crate::state::terminals::rebuilding::Terminals;
 use crate::state::terminals::{MasterV1, TerminalV1};
 use crate::state::volumes::Views;
 use image::SnapshotReader;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{OwnedFd, RawFd};
@@ -56,6 +57,12 @@ pub struct Rebuild {
     pub notes: Vec<String>,
     /// Volumes that the application has views of its own of.
     pub views: Views,
+    /// Sockets that the application whose place this takes has, too, and keeps if the restore fails.
+    pub inherited: HashSet<DescriptionId>,
+    /// Locks that it holds, by their place in the image.
+    pub disputed_locks: Vec<usize>,
+    /// That application. Last: it goes on when all else of a failed restore has been put back.
+    pub incumbent: Option<Incumbent>,
 }
 
 impl Rebuild {

@@ -6,6 +6,7 @@ use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
 use crate::housing;
 use crate::ids::{DescriptionId, OriginalPid};
+use crate::incumbent::{self, Incumbent, UNHARMED};
 use crate::nursery::{self, Nursery};
 use crate::place::Place;
 use crate::program::Program;
@@ -27,7 +28,7 @@ use abi::request::{Restore, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotReader;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -71,20 +72,35 @@ pub fn bring_back(request: Restore, init: Init<'_>, control: &Control) -> Result
 /// Makes one running application of a snapshot.
 pub fn instantiate(request: Restore, source: Source, init: Init<'_>, control: &Control) -> Result<Report> {
     let start = Instant::now();
+    let replaces = request.replace.is_some();
     let rebuilt = rebuild(request, source, init, control).map_err(|mut fault| {
-        if !matches!(fault.code, Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks) {
+        if !says_more(fault.code, replaces) {
             fault.code = Code::RestoreFailed;
         }
-        fault.aftermath(NOTHING_LEFT)
+        match fault.aftermath {
+            Some(_) if replaces => fault,
+            _ => fault.aftermath(if replaces { UNHARMED } else { NOTHING_LEFT }),
+        }
     })?;
     Ok(Report { total_us: start.elapsed().as_micros() as u64, ..rebuilt })
 }
 
+/// Does a code say more than that the restore failed? One that takes an application's place may fail for what that is.
+fn says_more(code: Code, replaces: bool) -> bool {
+    match code {
+        Code::Interrupted | Code::Internal | Code::RestoreLeft | Code::HostLacks => true,
+        Code::NoTarget | Code::Refused | Code::NotPermitted => replaces,
+        _ => false,
+    }
+}
+
 /// Reads and checks the whole image before any process exists.
 pub fn check(request: &Restore, control: &Control) -> Result<Source> {
+    let replaces = request.replace.is_some();
     let checked = || {
         let what = || format!("Could not read the snapshot {}", request.dir.display());
         let (reader, mut chain) = read(&request.dir)?;
+        request.replace.iter().try_for_each(|replace| incumbent::require_same(replace, &chain))?;
         if !request.checked {
             check_pages(&reader, control).explain(what)?;
         }
@@ -96,7 +112,8 @@ pub fn check(request: &Restore, control: &Control) -> Result<Source> {
         let notes = housing::assign(&mut chain, request);
         Ok(Source { reader: Arc::new(reader), chain: Arc::new(chain), notes })
     };
-    checked().map_err(|fault: Fault| fault.aftermath("No process was created"))
+    let aftermath = if replaces { UNHARMED } else { "No process was created" };
+    checked().map_err(|fault: Fault| fault.aftermath(aftermath))
 }
 
 /// Reads everything but page data.
@@ -145,9 +162,11 @@ fn rebuild(mut request: Restore, source: Source, init: Init<'_>, control: &Contr
     notes.extend(edits::prepare(&mut image, &mut request)?);
     control.phase(Phase::Building, image.processes.len() as u64, Unit::Processes);
     stand_apart()?;
+    let replace = request.replace.as_ref();
+    let incumbent = replace.map(|replace| Incumbent::hold(replace, &request.home)).transpose()?;
     // Before the nursery, so that a failed restore's groups are empty when this removes them.
     let mut groups = cgroups::Made::default();
-    let (mut nursery, mut rebuild) = create_processes(&mut request, &image, reader, notes, init)?;
+    let (mut nursery, mut rebuild) = create_processes(&mut request, &image, reader, incumbent, notes, init)?;
     rebuild_shared(&image, &mut groups, &mut nursery, &mut rebuild)?;
     furnish_all(&image, &nursery, &mut rebuild, control)?;
     edits::arguments::apply(&image, &request.edits, &nursery, &rebuild)?;
@@ -171,10 +190,12 @@ fn create_processes(
     request: &mut Restore,
     image: &Arc<Chain>,
     reader: Arc<SnapshotReader>,
+    mut incumbent: Option<Incumbent>,
     mut notes: Vec<String>,
     init: Init<'_>,
 ) -> Result<(Nursery, Rebuild)> {
-    let mut place = Place::prepare(request, image, init)?;
+    let replaced = incumbent.as_mut().and_then(Incumbent::capsule);
+    let mut place = Place::prepare(request, image, replaced, init)?;
     let (views, told) = volumes::apply(image, request, &mut place)?;
     notes.extend(told);
     let first_free = first_free_descriptor(image);
@@ -206,7 +227,7 @@ fn create_processes(
         reader,
         root: place.root,
         sockets: place.sockets,
-        streams: streams(request, &terminals, image, place.output.as_ref())?,
+        streams: streams(request, &terminals, image, incumbent.as_ref(), place.output.as_ref())?,
         output: place.output,
         moved: edits::by_path(std::mem::take(&mut request.files), &request.edits),
         is_clone: request.origin.is_some(),
@@ -223,6 +244,9 @@ fn create_processes(
         unix: descriptors::unix::Unfinished::default(),
         watched: HashMap::new(),
         views,
+        inherited: HashSet::new(),
+        disputed_locks: Vec::new(),
+        incumbent,
     };
     Ok((nursery, rebuild))
 }
@@ -317,7 +341,15 @@ fn release(
     let unused = unused.map(|port| format!("no socket is bound to port {port}, which a rule moves"));
     rebuild.notes.extend(unused);
     nursery.note_ports(&rebuild.ports);
-    let aid = nursery.release(threads.into_iter(), !request.detach)?;
+    let threads = threads.into_iter();
+    let aid = match rebuild.incumbent.take() {
+        Some(incumbent) => nursery.succeed(threads, || {
+            incumbent.end();
+            descriptors::inherited::settle(&mut rebuild);
+            locks::settle(&mut rebuild);
+        })?,
+        None => nursery.release(threads, !request.detach)?,
+    };
     if let Some(master) = user {
         ::capsule::emulate(root, master);
     }
@@ -332,16 +364,16 @@ fn streams(
     request: &Restore,
     terminals: &Terminals,
     chain: &Chain,
+    incumbent: Option<&Incumbent>,
     log: Option<&OwnedFd>,
 ) -> Result<Streams> {
     let what = || "Could not pass on the standard streams".to_owned();
-    match terminals.outside_slave(chain) {
-        Some(slave) => Streams::terminal(slave).explain(what),
-        None if request.detach => {
-            let log = log.map(|log| log.try_clone().map(File::from)).transpose().explain(what)?;
-            Streams::detached(log)
-        }
-        None => Streams::own(),
+    let log = || log.map(|log| log.try_clone().map(File::from)).transpose().explain(what);
+    match (terminals.outside_slave(chain), incumbent) {
+        (Some(slave), _) => Streams::terminal(slave).explain(what),
+        (None, Some(incumbent)) => incumbent.streams(log()?),
+        (None, None) if request.detach => Streams::detached(log()?),
+        (None, None) => Streams::own(),
     }
 }
 

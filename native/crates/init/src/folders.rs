@@ -1,10 +1,14 @@
 //! The files that the helper leaves for those who come later: status, log, and the socket that it removes.
 
 use abi::wire::{LOG_FILE, STATUS_FILE, StatusFile};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use sys::Errno;
 use sys::folder::Folder;
+
+/// What an application that takes another's place brings along: who it is, its views of volumes, its private files.
+const OWN: [&CStr; 3] = [c"meta.json", c"volumes", c"files"];
 
 pub struct Folders {
     state: Folder,
@@ -29,6 +33,20 @@ impl Folders {
     /// The log, for appending; `None` when it cannot be opened, and output is then lost.
     pub fn log(&self) -> Option<File> {
         self.state.append(&CString::new(LOG_FILE).ok()?).ok()
+    }
+
+    /// Goes on in another state folder, under another name of the socket, in one step for whoever connects. What is the
+    /// application's own moves along; what was the other's stays here.
+    pub fn move_to(&mut self, state: OwnedFd, socket: &str) -> sys::Result<()> {
+        let socket = CString::new(socket).map_err(|_| Errno::EINVAL)?;
+        self.run.rename(&self.socket, &socket)?;
+        let left = std::mem::replace(&mut self.state, state.into());
+        self.socket = socket;
+        for name in OWN {
+            // The application lives already, and its mounts are made: a file system that cannot do this costs the record.
+            let _ = left.exchange(name, &self.state);
+        }
+        Ok(())
     }
 
     /// Removes the socket: nobody can reach this capsule any more.

@@ -8,7 +8,7 @@ use crate::link::{Link, at_io};
 use crate::program::Started;
 use crate::translation::Translation;
 use crate::{requests, sweep};
-use abi::wire::{Failure, IDS, Own, Reply, StatusFile, Step};
+use abi::wire::{Failure, IDS, Own, Reply, Request, StatusFile, Step};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -33,6 +33,8 @@ pub struct Keeper {
     pub own: Own,
     /// The engine that restores an application here, until it commits.
     pub builder: Option<u64>,
+    /// Another capsule has taken this one's place.
+    pub yielded: bool,
     pub clients: BTreeMap<u64, Client>,
     next_client: u64,
     door: UnixListener,
@@ -69,6 +71,7 @@ impl Keeper {
             deposits: table.into_iter().map(|table| (IDS.to_owned(), table)).collect(),
             own,
             builder: None,
+            yielded: false,
             clients: BTreeMap::new(),
             next_client: 0,
             door,
@@ -124,6 +127,12 @@ impl Keeper {
                     Source::Listing => self.translation.iter_mut().for_each(Translation::list),
                 }
             }
+            if self.yielded {
+                // The kernel ends every process together with this one; the warden sees to the rest. Nothing is recorded:
+                // folder and socket belong to the successor.
+                self.log_output();
+                return Ok(());
+            }
             if let (true, Some(translation)) = (asked, &mut self.translation) {
                 translation.answer();
             }
@@ -143,6 +152,17 @@ impl Keeper {
         }
         self.folders.record(&StatusFile { root: self.family.ending(), finished: true, given_up });
         self.folders.close_door();
+        Ok(())
+    }
+
+    /// Takes the place of another capsule, whose helper is behind `predecessor`. What may fail comes first; then whoever asks
+    /// for the application finds this one, and only then the other is told to go.
+    pub fn take_over(&mut self, socket: &str, state: OwnedFd, predecessor: OwnedFd) -> sys::Result<()> {
+        self.folders.move_to(state, socket)?;
+        self.builder = None;
+        self.folders.record(&StatusFile { root: self.family.ending(), ..StatusFile::default() });
+        // One that has ended meanwhile need not be told.
+        let _ = Link::new(predecessor.into()).tell(&Request::Yield);
         Ok(())
     }
 

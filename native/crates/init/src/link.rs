@@ -56,6 +56,12 @@ impl Link {
         self.inbox.take().map_err(io::Error::other)
     }
 
+    /// Tells another helper something that it does not answer.
+    pub fn tell(&self, request: &Request) -> io::Result<()> {
+        let bytes = frame::encode(request, 0).map_err(io::Error::other)?;
+        Ok(sockets::send(self.stream.as_fd(), &bytes, &[]).map(drop)?)
+    }
+
     /// Sends a reply. An engine that does not read what it asked for is an error, not a reason to wait.
     pub fn send(&self, reply: &Reply, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let bytes = frame::encode(reply, descriptors.len()).map_err(io::Error::other)?;

@@ -76,6 +76,11 @@ fn answer(
             keeper.builder = None;
             Reply::Done
         }
+        Request::TakeOver { socket } => take_over(keeper, &socket, descriptors)?,
+        Request::Yield => {
+            keeper.yielded = true;
+            return Ok(None);
+        }
         Request::Socket { domain, kind, protocol } => {
             let socket = network::socket(domain, kind, protocol).map_err(at(Step::Socket))?;
             return Ok(Some((Reply::Descriptor, vec![socket])));
@@ -103,6 +108,7 @@ fn status(keeper: &Keeper) -> Result<Answer, Failure> {
         terminal: keeper.console.is_some(),
         hostname: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim_end().to_owned(),
         own: keeper.own,
+        yields: true,
     };
     Ok((Reply::Status(status), [own].into_iter().chain(root).collect()))
 }
@@ -178,6 +184,12 @@ fn hold(keeper: &mut Keeper, id: u64) -> Result<Reply, Failure> {
 fn listen(keeper: &mut Keeper, given: Vec<OwnedFd>) -> Result<Reply, Failure> {
     let [listener] = <[OwnedFd; 1]>::try_from(given).map_err(|_| misunderstood())?;
     keeper.hear(Some(listener));
+    Ok(Reply::Done)
+}
+
+fn take_over(keeper: &mut Keeper, socket: &str, given: Vec<OwnedFd>) -> Result<Reply, Failure> {
+    let [state, predecessor] = <[OwnedFd; 2]>::try_from(given).map_err(|_| misunderstood())?;
+    keeper.take_over(socket, state, predecessor).map_err(at(Step::TakeOver))?;
     Ok(Reply::Done)
 }
 

@@ -22,6 +22,7 @@ fn build(place: &Place) -> Building {
         clock_offsets: Some(OFFSETS),
         own_shared_memory: true,
         origin: None,
+        replaces: None,
         terminal: false,
     };
     capsule::build(&place.home, spec, helper().as_slice().into()).unwrap()

@@ -32,10 +32,34 @@ impl Folder {
     pub fn replace(&self, name: &CStr, temporary: &CStr, content: &[u8]) -> Result<()> {
         let mut file = self.open(temporary, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC)?;
         file.write_all(content)?;
+        self.rename(temporary, name)
+    }
+
+    /// Renames `from` to `to`, in the place of what has that name.
+    pub fn rename(&self, from: &CStr, to: &CStr) -> Result<()> {
         let fd = self.0.as_raw_fd();
         // SAFETY: both names are NUL-terminated.
-        let done = unsafe { libc::renameat(fd, temporary.as_ptr(), fd, name.as_ptr()) };
+        let done = unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) };
         Errno::check(done.into()).map(drop)
+    }
+
+    /// Exchanges what is called `name` here for what is called so in `other`; one that is not there is left out.
+    pub fn exchange(&self, name: &CStr, other: &Folder) -> Result<()> {
+        let ways = [
+            (self, other, libc::RENAME_EXCHANGE),
+            (self, other, libc::RENAME_NOREPLACE),
+            (other, self, libc::RENAME_NOREPLACE),
+        ];
+        for (from, to, flags) in ways {
+            let (from, to) = (from.0.as_raw_fd(), to.0.as_raw_fd());
+            // SAFETY: the name is NUL-terminated.
+            let done = unsafe { libc::renameat2(from, name.as_ptr(), to, name.as_ptr(), flags) };
+            match Errno::check(done.into()) {
+                Err(Errno::ENOENT) => {}
+                done => return done.map(drop),
+            }
+        }
+        Ok(())
     }
 
     /// Removes the file `name`.

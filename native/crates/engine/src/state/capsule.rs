@@ -140,6 +140,8 @@ pub struct New<'a> {
     pub origin: Option<&'a Origin>,
     /// What its own network namespace has, if it gets one.
     pub network: Option<OwnNetwork>,
+    /// Whose place it takes.
+    pub replaces: Option<Capsule>,
 }
 
 /// Makes an empty capsule like the saved one.
@@ -154,6 +156,7 @@ pub fn build(saved: &CapsuleV1, new: New, home: &Home, init: Init<'_>) -> Result
         own_shared_memory: new.own_shared_memory,
         origin: new.origin.cloned(),
         network: new.network,
+        replaces: new.replaces,
     };
     capsule::build(home, spec, init)
 }

@@ -8,12 +8,16 @@ use crate::nursery::Nursery;
 use crate::procfs::{FdInfo, Status};
 use crate::program::Program;
 use crate::rebuild::Rebuild;
+use crate::state::memory;
 use abi::{Code, Fault};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::collections::HashMap;
+use std::fs::File;
 use std::os::fd::AsFd;
-use tracee::Stopped;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use tracee::{Stopped, Visit, find_gadgets};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LockKindV1 {
@@ -174,15 +178,22 @@ const F_SETLEASE: u64 = 1024;
 const F_OFD_SETLK: u64 = 37;
 
 /// Takes all locks again, each in its process. Every process has its descriptors and closes none any more.
-pub fn apply(locks: &[LockV1], nursery: &Nursery, rebuild: &Rebuild) -> Result<()> {
+/// Those that an application holds whose place this takes are left for [`settle`].
+pub fn apply(locks: &[LockV1], nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
     let bench = nursery.hole.bench();
-    for lock in locks {
+    for (index, lock) in locks.iter().enumerate() {
         let Some(pid) = rebuild.current(lock.process) else { continue };
         let thread = Stopped::assume(pid);
         let mut program = Program::new(&bench);
         lock.add(&mut program);
         let result = program.run(&thread)?[0];
-        sys::Errno::from_raw(result).map_err(|errno| lock.fault(errno))?;
+        match sys::Errno::from_raw(result) {
+            Err(sys::Errno::EAGAIN | sys::Errno::EACCES) if lock.is_held_by_incumbent(rebuild) => {
+                rebuild.disputed_locks.push(index);
+                continue;
+            }
+            taken => taken.map_err(|errno| lock.fault(errno))?,
+        };
         if lock.kind == (LockKindV1::Lease { breaking: true }) {
             start_breaking(lock, rebuild)?;
         }
@@ -190,24 +201,63 @@ pub fn apply(locks: &[LockV1], nursery: &Nursery, rebuild: &Rebuild) -> Result<(
     Ok(())
 }
 
+/// Takes the locks that an application held which has ended by now. Every thread stands where it is about to go on. What
+/// somebody else was quicker to take is a note: there is no way back.
+pub fn settle(rebuild: &mut Rebuild) {
+    let image = Arc::clone(&rebuild.image);
+    for index in std::mem::take(&mut rebuild.disputed_locks) {
+        let lock = &image.locks[index];
+        let Some(pid) = rebuild.current(lock.process) else { continue };
+        if let Err(fault) = lock.take_late(&Stopped::assume(pid)) {
+            rebuild.notes.push(format!("{}: {}", fault.message, fault.causes.join(": ")));
+        }
+    }
+}
+
 impl LockV1 {
+    fn is_held_by_incumbent(&self, rebuild: &Rebuild) -> bool {
+        let (Some(incumbent), Some(file)) = (&rebuild.incumbent, rebuild.descriptions.get(&self.description))
+        else {
+            return false;
+        };
+        let meta = file.try_clone().map(File::from).and_then(|file| file.metadata());
+        meta.is_ok_and(|meta| incumbent.locks((meta.dev(), meta.ino())))
+    }
+
+    /// Takes the lock by a call in the name of a process that has its own code and registers already.
+    fn take_late(&self, leader: &Stopped) -> Result<()> {
+        let what = || format!("Could not take a lock on {} again", String::from_utf8_lossy(&self.path));
+        let maps = memory::read_mappings(leader.tid())?;
+        let found = find_gadgets(&memory::code_ranges(&maps), |at, buffer| leader.read(at, buffer).is_ok());
+        let foothold = found.zip(memory::main_stack(&maps));
+        let (gadgets, stack) = foothold.ok_or(sys::Errno(libc::ENOEXEC)).explain(what)?;
+        let mut visit = Visit::enter(leader, 1, gadgets, stack).explain(what)?;
+        let at = visit.scratch();
+        let written = leader.write(at, &self.record()).explain(what);
+        let (nr, arguments) = self.call(at);
+        let result = written.and_then(|()| visit.call(leader, 0, nr as u64, &arguments).explain(what));
+        visit.leave().explain(what)?;
+        sys::Errno::from_raw(result?).map(drop).map_err(|errno| self.fault(errno))
+    }
+
     /// Adds the call that takes the lock, without waiting for it.
     fn add(&self, program: &mut Program) {
+        let at = program.data(&self.record());
+        let (nr, arguments) = self.call(at);
+        program.attempt(if nr == libc::SYS_flock { "flock" } else { "fcntl" }, nr, &arguments);
+    }
+
+    /// The call that takes the lock without waiting: its number and arguments. `record` is where [`record`](Self::record) lies.
+    fn call(&self, record: u64) -> (i64, [u64; 3]) {
         let fd = self.fd as u64;
         match self.kind {
             LockKindV1::Flock => {
                 let operation = if self.exclusive { libc::LOCK_EX } else { libc::LOCK_SH } | libc::LOCK_NB;
-                program.attempt("flock", libc::SYS_flock, &[fd, operation as u64]);
+                (libc::SYS_flock, [fd, operation as u64, 0])
             }
-            LockKindV1::Record | LockKindV1::Description => {
-                let at = program.data(&self.record());
-                let command =
-                    if self.kind == LockKindV1::Record { libc::F_SETLK as u64 } else { F_OFD_SETLK };
-                program.attempt("fcntl", libc::SYS_fcntl, &[fd, command, at]);
-            }
-            LockKindV1::Lease { .. } => {
-                program.attempt("fcntl", libc::SYS_fcntl, &[fd, F_SETLEASE, self.lease()]);
-            }
+            LockKindV1::Record => (libc::SYS_fcntl, [fd, libc::F_SETLK as u64, record]),
+            LockKindV1::Description => (libc::SYS_fcntl, [fd, F_OFD_SETLK, record]),
+            LockKindV1::Lease { .. } => (libc::SYS_fcntl, [fd, F_SETLEASE, self.lease()]),
         }
     }
 

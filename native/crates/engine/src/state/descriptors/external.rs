@@ -42,6 +42,12 @@ impl Streams {
         Ok(Self { streams: [null()?, output, error] })
     }
 
+    /// Those of another process.
+    pub fn copies(of: &[OwnedFd; 3]) -> io::Result<Self> {
+        let copy = |at: usize| of[at].try_clone().map(File::from);
+        Ok(Self { streams: [copy(0)?, copy(1)?, copy(2)?] })
+    }
+
     /// All three lead to one terminal.
     pub fn terminal(slave: &OwnedFd) -> io::Result<Self> {
         let copy = || slave.try_clone().map(File::from);

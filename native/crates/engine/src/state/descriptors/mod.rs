@@ -9,6 +9,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod external;
 pub mod fanotify;
+pub mod inherited;
 pub mod inotify;
 pub mod late;
 pub mod log;
@@ -347,6 +348,7 @@ macro_rules! of_kind {
 
 /// Makes every description once, in this command's own descriptor table. The processes exist, without memory yet.
 pub fn apply(descriptions: &[DescriptionV1], nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
+    inherited::apply(descriptions, rebuild)?;
     log::apply(of_kind!(descriptions, KindV1::Log), rebuild)?;
     regular::apply(of_kind!(descriptions, KindV1::Regular), rebuild)?;
     memory_file::apply(of_kind!(descriptions, KindV1::MemoryFile), rebuild)?;
@@ -389,23 +391,28 @@ pub fn watch(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()
 
 /// SIGIO owners name processes, so they come when those exist.
 fn apply_owners(descriptions: &[DescriptionV1], rebuild: &Rebuild) -> Result<()> {
-    for description in descriptions {
+    for description in descriptions.iter().filter(|known| !rebuild.inherited.contains(&known.id)) {
         let Some(file) = rebuild.descriptions.get(&description.id) else { continue };
-        let what = || format!("Could not restore who owns description {}", description.id.0);
-        if let Some(owner) = &description.owner {
-            if let Some(current) = rebuild.current(crate::ids::OriginalPid(owner.pid)) {
-                sys::files::set_owner(file.as_fd(), owner.kind, current).explain(what)?;
-            }
-            if owner.signal != 0 {
-                sys::files::set_owner_signal(file.as_fd(), owner.signal).explain(what)?;
-            }
+        apply_owner(description, file, rebuild)?;
+    }
+    Ok(())
+}
+
+fn apply_owner(description: &DescriptionV1, file: &OwnedFd, rebuild: &Rebuild) -> Result<()> {
+    let what = || format!("Could not restore who owns description {}", description.id.0);
+    if let Some(owner) = &description.owner {
+        if let Some(current) = rebuild.current(crate::ids::OriginalPid(owner.pid)) {
+            sys::files::set_owner(file.as_fd(), owner.kind, current).explain(what)?;
         }
-        if description.flags & (libc::O_ASYNC | libc::O_PATH) == libc::O_ASYNC {
-            // Only a change of the flag has the file registered for signals.
-            let flags = sys::files::status_flags(file.as_fd()).explain(what)?;
-            sys::files::set_status_flags(file.as_fd(), flags & !libc::O_ASYNC).explain(what)?;
-            sys::files::set_status_flags(file.as_fd(), flags | libc::O_ASYNC).explain(what)?;
+        if owner.signal != 0 {
+            sys::files::set_owner_signal(file.as_fd(), owner.signal).explain(what)?;
         }
+    }
+    if description.flags & (libc::O_ASYNC | libc::O_PATH) == libc::O_ASYNC {
+        // Only a change of the flag has the file registered for signals.
+        let flags = sys::files::status_flags(file.as_fd()).explain(what)?;
+        sys::files::set_status_flags(file.as_fd(), flags & !libc::O_ASYNC).explain(what)?;
+        sys::files::set_status_flags(file.as_fd(), flags | libc::O_ASYNC).explain(what)?;
     }
     Ok(())
 }

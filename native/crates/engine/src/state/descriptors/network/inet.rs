@@ -271,6 +271,15 @@ fn apply_plain(saved: &SocketV1, own: &InetV1, rebuild: &mut Rebuild) -> Result<
     Ok(file)
 }
 
+/// The backlog of a listener, the peer of a socket for datagrams. What waits in it now stays there.
+pub fn settle_inherited(socket: BorrowedFd, saved: &SocketV1, own: &InetV1) -> Result<()> {
+    let what = || format!("Could not restore socket {}", own.name());
+    if let RoleV1::Listener { backlog } = own.role {
+        listen(socket, saved, backlog).explain(what)?;
+    }
+    if own.peer.is_empty() { Ok(()) } else { network::connect(socket, &own.peer).explain(what) }
+}
+
 /// Calls a peer that had not answered. The call is repeated until it does.
 pub fn connect_again(socket: BorrowedFd, own: &InetV1) -> Result<()> {
     let what = || format!("Could not connect socket {} again", own.name());
@@ -358,7 +367,7 @@ fn shut_down(socket: BorrowedFd, mask: u8) -> sys::Result<()> {
 }
 
 impl InetV1 {
-    fn is_bound(&self, saved: &SocketV1) -> bool {
+    pub fn is_bound(&self, saved: &SocketV1) -> bool {
         let Some(local) = address::parse(&self.local) else { return false };
         match saved.kind {
             // The port of a raw socket is its protocol, whether it has an address or not.

@@ -118,6 +118,7 @@ fn filter(found: &Found) -> Result<Vec<u8>> {
 pub fn apply(mut sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuild) -> Result<()> {
     // Listeners first: connections share their ports, and some connect to them.
     sockets.sort_by_key(|(_, socket)| socket.is_connection());
+    sockets.retain(|(description, _)| !rebuild.inherited.contains(&description.id));
     for (description, socket) in &sockets {
         let what = || format!("Could not restore socket {}", description.id.0);
         let file = match &socket.body {
@@ -155,6 +156,13 @@ pub fn go_live(sockets: Vec<(&DescriptionV1, &SocketV1)>, rebuild: &mut Rebuild)
         }
     }
     Ok(())
+}
+
+/// Gives a socket that was taken over what it was saved with: no new one is made, so this changes one that is in use.
+pub fn settle_inherited(socket: BorrowedFd, saved: &SocketV1) -> Result<()> {
+    let BodyV1::Inet(own) = &saved.body else { return Ok(()) };
+    inet::settle_inherited(socket, saved, own)?;
+    complete(socket, saved, false)
 }
 
 impl SocketV1 {

@@ -92,7 +92,12 @@ impl<'s> Workshop<'s> {
     /// Makes all connections of links, then those that still wait to be accepted, in their order.
     pub fn connect(&mut self, links: &[Link<'s>]) -> Result<()> {
         let mut listeners = Vec::new();
-        for socket in self.sockets.iter().filter(|socket| matches!(socket.state, StateV1::Listening { .. })) {
+        let sockets = self.sockets.iter();
+        let real: Vec<&SocketV1> = sockets
+            .filter(|socket| matches!(socket.state, StateV1::Listening { .. }))
+            .filter(|socket| self.inherited(socket).is_none())
+            .collect();
+        for socket in &real {
             listeners.push(self.open_listener(socket)?);
         }
         for link in links {
@@ -106,8 +111,7 @@ impl<'s> Workshop<'s> {
             };
             self.make_link(link, &mut listeners[index])?;
         }
-        let real = self.sockets.iter().filter(|socket| matches!(socket.state, StateV1::Listening { .. }));
-        for (socket, listener) in real.zip(&mut listeners) {
+        for (socket, listener) in real.into_iter().zip(&mut listeners) {
             self.settle_listener(socket, listener)?;
         }
         Ok(())

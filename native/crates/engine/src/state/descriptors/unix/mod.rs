@@ -16,7 +16,7 @@ mod settling;
 mod workshop;
 
 pub use collect::{Collector, collect, collect_node, finish, is_node};
-pub use settling::{apply_nodes, settle};
+pub use settling::{apply_nodes, settle, settle_inherited};
 pub use workshop::{Unfinished, apply};
 
 use crate::ids::{DescriptionId, OriginalPid};

@@ -13,18 +13,20 @@ use sys::unix_sockets;
 pub fn settle(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<()> {
     let image = Arc::clone(&rebuild.image);
     let sockets = &image.unix_sockets;
-    silence(sockets, rebuild)?;
+    let inherited = rebuild.inherited.clone();
+    let made = || sockets.iter().filter(|socket| !inherited.contains(&socket.description));
+    silence(made(), rebuild)?;
     let mut post = Post::new(sockets, rebuild);
     post.fill()?;
     post.connect()?;
     let mut notes = post.notes;
-    for socket in sockets.iter().filter(|socket| !socket.is_datagram()) {
+    for socket in made().filter(|socket| !socket.is_datagram()) {
         notes.extend(fill(socket, sockets, rebuild)?);
     }
-    for socket in sockets {
+    for socket in made() {
         part(socket, rebuild)?;
     }
-    for socket in sockets {
+    for socket in made() {
         finish(socket, descriptions, rebuild)?;
     }
     let mut left = std::mem::take(&mut rebuild.unix);
@@ -34,7 +36,7 @@ pub fn settle(descriptions: &[DescriptionV1], rebuild: &mut Rebuild) -> Result<(
 }
 
 /// No signal is to tell of what is being put back (O_ASYNC); `finish` turns this on again.
-fn silence(sockets: &[SocketV1], rebuild: &Rebuild) -> Result<()> {
+fn silence<'s>(sockets: impl Iterator<Item = &'s SocketV1>, rebuild: &Rebuild) -> Result<()> {
     for socket in sockets {
         let file = file(socket, rebuild)?;
         sys::files::set_status_flags(file.as_fd(), libc::O_NONBLOCK)
@@ -114,6 +116,12 @@ pub fn shut(socket: BorrowedFd, bits: u8) -> sys::Result<()> {
         2 => unix_sockets::shutdown(socket, libc::SHUT_WR),
         _ => unix_sockets::shutdown(socket, libc::SHUT_RDWR),
     }
+}
+
+/// Gives a socket that was taken over the options and the owner that it was saved with. Its backlog stays as it is: to set it,
+/// listen(2) would make this command the one whom clients see (`SO_PEERCRED`).
+pub fn settle_inherited(socket: &SocketV1, rebuild: &Rebuild) -> Result<()> {
+    finish(socket, &rebuild.image.descriptions, rebuild)
 }
 
 fn finish(socket: &SocketV1, descriptions: &[DescriptionV1], rebuild: &Rebuild) -> Result<()> {

@@ -77,6 +77,12 @@ impl<'s> Workshop<'s> {
         self.made.get(&id).ok_or(sys::Errno::ENOENT).explain(|| lost(id))
     }
 
+    /// The socket that is there already, with its name, and must not be touched.
+    pub fn inherited(&self, socket: &SocketV1) -> Option<&OwnedFd> {
+        let id = socket.description;
+        self.rebuild.descriptions.get(&id).filter(|_| self.rebuild.inherited.contains(&id))
+    }
+
     pub fn binder(&self) -> Binder<'s> {
         Binder { nursery: self.nursery, rebuild: self.rebuild }
     }
@@ -116,11 +122,11 @@ impl<'s> Workshop<'s> {
             .collect();
         for socket in self.sockets {
             if !accepted.contains(&socket.id) && !self.made.contains_key(&socket.id) {
-                let file = self
-                    .rebuild
-                    .sockets
-                    .unix(socket.kind)
-                    .explain(|| format!("Could not make {}", socket.label()))?;
+                let what = || format!("Could not make {}", socket.label());
+                let file = match self.inherited(socket) {
+                    Some(file) => file.try_clone().explain(what)?,
+                    None => self.rebuild.sockets.unix(socket.kind).explain(what)?,
+                };
                 self.made.insert(socket.id, file);
             }
         }
@@ -129,8 +135,8 @@ impl<'s> Workshop<'s> {
 
     /// Deleted nodes first: they may have had the path of one that is still there.
     fn bind_names(&mut self) -> Result<()> {
-        let mut named: Vec<_> =
-            self.sockets.iter().filter_map(|socket| Some((socket, socket.held_name()?))).collect();
+        let new = self.sockets.iter().filter(|socket| self.inherited(socket).is_none());
+        let mut named: Vec<_> = new.filter_map(|socket| Some((socket, socket.held_name()?))).collect();
         named.sort_by_key(|(_, name)| !name.node.as_ref().is_some_and(|node| node.deleted));
         for (socket, name) in named {
             let (node, placed) = self.binder().bind(self.made(socket.id)?, name)?;

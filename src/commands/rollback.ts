@@ -1,0 +1,53 @@
+import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
+import { StasisError } from "../../ffi/error.ts";
+import type { Application, Restored } from "../../ffi/messages.ts";
+import type { Open, Session } from "../session.ts";
+import { formatEnding } from "../ui/ending.ts";
+import { formatDuration } from "../ui/format.ts";
+import { outputOptions, verb } from "../verb.ts";
+
+/** `stasis rollback`: a running application goes back to an earlier snapshot of it, in place. */
+export function rollback(open: Open): CommandUnknownOpts {
+  return verb("rollback", "Take a running application back to a snapshot of it, in place")
+    .usage("[options] APP (SNAPSHOT | DIR)")
+    .argument("<app>", "its name or AID")
+    .argument("<snapshot>", "an id, the beginning of one, APP@latest, APP@2, or a folder")
+    .option("--force", "take a snapshot of another application as well")
+    .addOption(
+      new Option("--tcp <WHAT>", "restore TCP connections closed, or go on with them")
+        .choices(["keep", "close"] as const)
+        .default("close" as const),
+    )
+    .action(async (app, given, options, command) => {
+      const session = open(outputOptions(command));
+      const application = await session.application(app);
+      requireRunning(application);
+      const { aid, origin } = application;
+      const restored = await session.perform("restore", {
+        dir: await session.snapshotFolder(given),
+        detach: true,
+        terminal: false,
+        tcp: options.tcp,
+        ...(origin !== undefined && { origin }),
+        replace: { aid, foreign: options.force === true },
+      });
+      report(session, application, restored);
+    });
+}
+
+function requireRunning(application: Application): void {
+  const { name, state } = application;
+  if (state === "running") return;
+  throw StasisError.of("no_target", `Could not roll "${name}" back`, {
+    causes: [state === "lost" ? "it is lost" : `it has ended: ${formatEnding(application)}`],
+    hint: "A snapshot of an application that has ended is brought back by stasis restore",
+  });
+}
+
+function report({ output }: Session, { aid, name }: Application, restored: Restored): void {
+  const { pid, total_us, notes = [] } = restored;
+  if (output.json) output.object({ ...restored, aid, name });
+  else output.line(aid);
+  output.talk(`Rolled "${name}" back in ${formatDuration(total_us)}; it runs with pid ${pid}`);
+  for (const note of notes) output.talk(`  note: ${note}`);
+}
