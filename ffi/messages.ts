@@ -266,8 +266,6 @@ export interface RestoreRequest {
   volumes?: Volumes;
   /** As it was in the snapshot, where nothing is said. */
   network?: Network;
-  /** The name of a template in memory, whose helper makes the processes; not there, all comes from the image. */
-  resident?: string;
 }
 
 /** The running application whose place a restore takes: its AID, name, log and standard streams. */

@@ -1,5 +1,5 @@
 import { EXIT_CODES, type Fault, StasisError } from "../ffi/error.ts";
-import type { CloneRequest, Home, Resident, Restored, RestoreRequest } from "../ffi/messages.ts";
+import type { CloneRequest, Home, Restored, RestoreRequest } from "../ffi/messages.ts";
 import type { Template } from "./catalog/templates.ts";
 import { runHook, runInside } from "./hooks.ts";
 import { editsOf } from "./rules/texts.ts";
@@ -24,24 +24,17 @@ export interface Reports {
 /** Clones that one request to the engine makes. */
 const BATCH = 200;
 
-/** Says that the image was read whole and found sound, once for many clones: to read it takes longest. */
-export async function verifyTemplate(session: Session, template: Template): Promise<void> {
-  await session.perform("verify", { dir: template.image });
-}
-
 /**
  * Makes the clones of one command, several at a time. When one cannot be made, or a signal comes, all that this command
- * had made are removed again; with `reports.failed`, a failure costs that one clone only. The page data of the template
- * was verified: now, or when it was loaded into memory (`resident`).
+ * had made are removed again; with `reports.failed`, a failure costs that one clone only.
  */
 export async function makeClones(
   session: Session,
   template: Template,
   plans: readonly Plan[],
   reports: Reports,
-  resident?: Resident,
 ): Promise<void> {
-  await new Cloning(session, template, plans.length, reports, resident).make(plans);
+  await new Cloning(session, template, plans.length, reports).make(plans);
 }
 
 class Cloning {
@@ -53,7 +46,6 @@ class Cloning {
     readonly template: Template,
     readonly count: number,
     readonly reports: Reports,
-    readonly resident?: Resident,
   ) {}
 
   async make(plans: readonly Plan[]): Promise<void> {
@@ -65,7 +57,7 @@ class Cloning {
       if (prepared !== undefined) ready.push(plan);
     }
     for (let first = 0; first < ready.length; first += BATCH) {
-      for (const clone of await this.#bringUp(ready.slice(first, first + BATCH))) {
+      for (const clone of await this.#bringUp(ready.slice(first, first + BATCH), first > 0)) {
         await this.#attempt(clone.plan, () => this.#finish(clone), clone);
       }
     }
@@ -104,12 +96,12 @@ class Cloning {
   }
 
   /** Makes the applications. Those that live are among those made, whatever became of the others. */
-  async #bringUp(plans: readonly Plan[]): Promise<Clone[]> {
+  async #bringUp(plans: readonly Plan[], checked: boolean): Promise<Clone[]> {
     const asked: Plan[] = [];
     const restores: CloneRequest["restores"] = [];
     for (const plan of plans) {
       // Reads the files whose text is changed, as they are now.
-      const request = await this.#attempt(plan, async () => await this.#request(plan));
+      const request = await this.#attempt(plan, async () => await this.#request(plan, checked));
       if (request === undefined) continue;
       asked.push(plan);
       restores.push(request);
@@ -136,8 +128,9 @@ class Cloning {
     return made;
   }
 
-  #request(plan: Plan): RestoreRequest & { home: Home } {
-    const { template, resident, session } = this;
+  /** `checked`: an earlier request had the image compared with its checksums. */
+  #request(plan: Plan, checked: boolean): RestoreRequest & { home: Home } {
+    const { template, session } = this;
     const { name, hostname, files, tcp, network, customising } = plan;
     const edits = editsOf(customising);
     return {
@@ -150,10 +143,9 @@ class Cloning {
       ...(Object.keys(edits).length > 0 && { edits }),
       ...(network !== undefined && { network }),
       origin: { template: template.name, generation: template.generation },
-      checked: true,
+      checked,
       detach: true,
       terminal: false,
-      ...(resident !== undefined && { resident: resident.name }),
     };
   }
 

@@ -1,10 +1,9 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
-import type { Resident } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { checkName } from "../catalog/names.ts";
 import { findTemplate, type Template } from "../catalog/templates.ts";
-import { type Clone, makeClones, type Reports, verifyTemplate } from "../cloning.ts";
+import { type Clone, makeClones, type Reports } from "../cloning.ts";
 import { networkOf, networkOption } from "../network.ts";
 import { soundRules } from "../rules/load.ts";
 import { type Plan, planClones } from "../rules/plan.ts";
@@ -38,9 +37,7 @@ export function clone(open: Open): CommandUnknownOpts {
         taken: await session.namesInUse(),
         ...networkOf(options.network),
       });
-      const { templates } = await session.perform("loaded", {});
-      const resident = templates.find((one) => one.name === template.name);
-      const made = await makeAndReport(session, template, plans, options.keepGoing === true, resident);
+      const made = await makeAndReport(session, template, plans, options.keepGoing === true);
       const time = formatDuration((performance.now() - begun) * 1000);
       session.output.talk(`${count(made, "clone")} of "${name}" made in ${time}`);
     });
@@ -58,13 +55,11 @@ export async function makeAndReport(
   template: Template,
   plans: readonly Plan[],
   keepGoing: boolean,
-  resident?: Resident,
 ): Promise<number> {
   const made: Clone[] = [];
   const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };
   if (keepGoing) reports.failed = (fault) => showFailure(session, fault);
-  if (resident === undefined) await verifyTemplate(session, template);
-  await makeClones(session, template, plans, reports, resident);
+  await makeClones(session, template, plans, reports);
   return made.length;
 }
 

@@ -92,11 +92,11 @@ Deno.test("clones are told one by one, each with a name, a host name and an orig
     files: {},
     tcp: "close",
     origin: { template: "t", generation: 3 },
-    checked: true,
+    checked: false,
     detach: true,
     terminal: false,
   });
-  strictEqual(engine.asked.filter(({ op }) => op === "verify").length, 1);
+  strictEqual(engine.asked.filter(({ op }) => op === "clone").length, 1);
 });
 
 Deno.test("clones are asked for on the network that is named, else on none in particular", async () => {

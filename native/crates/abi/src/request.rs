@@ -205,10 +205,6 @@ requests! {
         checked: bool,
         #[serde(default)]
         volumes: Volumes,
-        /// The template of this name is in memory, and its helper makes the processes. When it is not, or holds another
-        /// image, all comes from the image.
-        #[serde(default)]
-        resident: Option<String>,
         /// As it was in the snapshot, where nothing is said.
         #[serde(default)]
         network: Option<Network>,

@@ -269,7 +269,9 @@ impl Building {
         self.tell(&Request::Commit, &[])?;
         self.scaffold.committed = true;
         // From here the application lives, and nothing may fail any more.
-        self.connections.map(Connections::keep);
+        if let Some(connections) = self.connections.take() {
+            connections.keep();
+        }
         let meta = self.registration.keep();
         if let (true, Some(link)) = (attached, self.scaffold.link.take()) {
             launched::remember(meta.aid.clone(), link, master);
@@ -287,7 +289,9 @@ impl Building {
         let request = Request::TakeOver { socket: home::socket_name(&self.registration.meta.aid) };
         self.tell(&request, &[state.as_fd(), predecessor.link().as_fd()])?;
         self.scaffold.committed = true;
-        self.connections.map(Connections::keep);
+        if let Some(connections) = self.connections.take() {
+            connections.keep();
+        }
         predecessor.await_end();
         Ok(self.registration.keep().aid)
     }

@@ -169,6 +169,20 @@ pub fn find(home: &Home, name: &str) -> Option<Resident> {
     }
 }
 
+/// The template in memory that was filled from this very image.
+#[must_use]
+pub fn holding(home: &Home, identity: &str) -> Option<Resident> {
+    names(home)
+        .into_iter()
+        .filter_map(|name| find(home, &name))
+        .find(|found| found.record.identity == identity)
+}
+
+fn names(home: &Home) -> Vec<String> {
+    let entries = fs::read_dir(folder(home)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned)).collect()
+}
+
 fn connect(home: &Home, name: &str) -> Option<Link> {
     let (_folder, path) = home::short_path(&folder(home), &socket(name)).ok()?;
     std::os::unix::net::UnixStream::connect(path).ok().map(Link::new)
@@ -177,11 +191,8 @@ fn connect(home: &Home, name: &str) -> Option<Link> {
 /// Every template that is in memory, by name.
 #[must_use]
 pub fn list(home: &Home) -> Vec<Record> {
-    let entries = fs::read_dir(folder(home)).into_iter().flatten().flatten();
-    let names =
-        entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned));
-    let mut records: Vec<Record> =
-        names.filter_map(|name| find(home, &name)).map(|resident| resident.record).collect();
+    let found = names(home).into_iter().filter_map(|name| find(home, &name));
+    let mut records: Vec<Record> = found.map(|resident| resident.record).collect();
     records.sort_by(|a, b| a.name.cmp(&b.name));
     records
 }

@@ -4,7 +4,6 @@ use crate::helper::{Begun, Init};
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::meta::{Meta, Volume};
-use crate::network::Connections;
 use crate::registration::{Particulars, Registration, register};
 use crate::{Aid, faults, helper, hosted, launched};
 use abi::network::OwnNetwork;
@@ -133,7 +132,9 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
         // It runs already, and nobody would know of it.
         let _ = link.send(&Request::Signal { signal: SIGKILL, to: Recipient::All }, &[]);
     })?;
-    connections.map(Connections::keep);
+    if let Some(connections) = connections {
+        connections.keep();
+    }
     let meta = registration.keep();
     if spec.attached {
         let master = master.first().map(OwnedFd::try_clone).transpose()?;

@@ -78,12 +78,12 @@ impl Nursery {
         })
     }
 
-    /// Lets a resident helper make the processes, if it holds the memory of this very image.
-    pub fn make_of(&mut self, resident: Option<Resident>, image: &Chain, identity: &str) {
+    /// Lets a resident helper that holds the memory of this image make the processes.
+    pub fn make_of(&mut self, resident: Option<Resident>, image: &Chain) {
+        // One that another version has started may lay things out in its own way.
         let fits = |resident: &Resident| {
             let Layout { hole, code, data, .. } = resident.record.layout;
-            resident.record.identity == identity
-                && (hole, code, data) == (self.hole.start, self.hole.code(), self.hole.data())
+            (hole, code, data) == (self.hole.start, self.hole.code(), self.hole.data())
         };
         let usable = resident.filter(|resident| matches!(self.cradle, Cradle::Capsule(_)) && fits(resident));
         self.resident = usable.zip(family::spare_id(&image.processes));

@@ -101,10 +101,13 @@ pub fn check(request: &Restore, control: &Control) -> Result<Source> {
         let what = || format!("Could not read the snapshot {}", request.dir.display());
         let (reader, mut chain) = read(&request.dir)?;
         request.replace.iter().try_for_each(|replace| incumbent::require_same(replace, &chain))?;
-        if !request.checked {
+        // One in memory was checked when it was loaded.
+        let in_memory =
+            || ::capsule::resident::holding(&request.home, &residence::identity(&reader)).is_some();
+        if !request.checked && !in_memory() {
             check_pages(&reader, control).explain(what)?;
+            volumes::check_for(request, &chain, control)?;
         }
-        volumes::check_for(request, &chain, control)?;
         if control.cancelled() {
             return Err(Fault::new(Code::Interrupted, what()).because("it was interrupted"));
         }
@@ -200,9 +203,7 @@ fn create_processes(
     notes.extend(told);
     let first_free = first_free_descriptor(image);
     let mut nursery = Nursery::new(place.cradle, find_hole(image)?, image.host.vdso.clone(), first_free)?;
-    if let Some(name) = request.resident.as_deref() {
-        nursery.make_of(::capsule::resident::find(&request.home, name), image, &residence::identity(&reader));
-    }
+    nursery.make_of(::capsule::resident::holding(&request.home, &residence::identity(&reader)), image);
     if let Some(folder) = &image.posix_memory {
         posix_memory::apply(folder, &place.root, &|pack| {
             reader.pack_file(pack).map_err(std::io::Error::other)

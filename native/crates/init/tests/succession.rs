@@ -17,10 +17,11 @@ fn successor(place: &Place, aid: &Aid) -> (Building, i32) {
         clock_offsets: None,
         own_shared_memory: true,
         origin: None,
+        network: None,
         terminal: false,
         replaces: Some(capsule::find(&place.home, aid).unwrap()),
     };
-    let mut building = capsule::build(&place.home, spec, &helper()).unwrap();
+    let mut building = capsule::build(&place.home, spec, helper().as_slice().into()).unwrap();
     let blank = building.spawn_blank(File::open("/usr/bin/yes").unwrap(), None, None).unwrap();
     building.adopt_root(Some(blank.pid), None).unwrap();
     let pid = blank.host_pid;

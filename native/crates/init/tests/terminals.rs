@@ -104,6 +104,8 @@ fn seated() {
                 env,
                 cwd: "/".into(),
                 interposition: None,
+                network: None,
+                volumes: Vec::new(),
                 hostname: None,
                 output: Output::Terminal,
                 attached: true,

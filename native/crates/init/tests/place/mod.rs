@@ -35,6 +35,7 @@ impl Place {
             cwd: "/".into(),
             interposition: None,
             network: None,
+            volumes: Vec::new(),
             hostname: None,
             output: Output::Log,
             attached: false,

@@ -85,8 +85,6 @@ pub fn check(volumes: &[VolumeV1], image: &Path, contents: bool, control: &Contr
 pub fn check_for(request: &Restore, chain: &Chain, control: &Control) -> Result<()> {
     match request.volumes {
         Volumes::Host => Ok(()),
-        // Whoever had the contents compared had all of it compared.
-        _ if request.checked => Ok(()),
         _ => check(&chain.volumes, &request.dir, true, control),
     }
 }
