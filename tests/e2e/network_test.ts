@@ -17,7 +17,7 @@ const PAIR = `
 import os, socket, subprocess, sys
 port, family = int(sys.argv[1]), socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
 if family == socket.AF_INET6:
-    subprocess.run(["ip", "addr", "add", sys.argv[2] + "/128", "dev", "lo"], check=True)
+    subprocess.run(["ip", "addr", "add", sys.argv[2] + "/128", "dev", "lo", "nodad"], check=True)
 server = socket.socket(family)
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 server.bind((sys.argv[2], port))

@@ -254,6 +254,14 @@ impl Building {
         self.tell(&Request::Listen, &[listener.as_fd()])
     }
 
+    /// Lets packets pass to and from other network namespaces.
+    ///
+    /// # Errors
+    /// When what leads there has gone.
+    pub fn open_network(&mut self) -> Result<(), Fault> {
+        self.connections.as_mut().map_or(Ok(()), Connections::open)
+    }
+
     /// The application is complete and lives on its own from here. With `attached`, this process is about to
     /// [`attach`](crate::attach()) to it.
     ///
@@ -269,9 +277,7 @@ impl Building {
         self.tell(&Request::Commit, &[])?;
         self.scaffold.committed = true;
         // From here the application lives, and nothing may fail any more.
-        if let Some(connections) = self.connections.take() {
-            connections.keep();
-        }
+        self.connections.into_iter().for_each(Connections::keep);
         let meta = self.registration.keep();
         if let (true, Some(link)) = (attached, self.scaffold.link.take()) {
             launched::remember(meta.aid.clone(), link, master);

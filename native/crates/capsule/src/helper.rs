@@ -61,19 +61,25 @@ pub struct Begun {
     pub connections: Option<Connections>,
 }
 
-/// Starts the helper of a capsule and hands it its first message. `own` is what the network namespace gets that the message
-/// asks for: it is put in when the namespace is there and no process of the application is.
+/// Starts a helper and hands it its first message. `own` is what the network namespace gets that the message asks for:
+/// it is put in when the namespace is there and no process of the application is, and opened where the message says what
+/// to run.
 pub fn launch(
     program: Init<'_>,
     launch: Launch,
     descriptors: &[BorrowedFd<'_>],
     own: Option<&OwnNetwork>,
 ) -> Result<Begun, LinkError> {
-    let (mut link, mut reply, mut descriptors) =
-        start(program, "stasis-init", &Request::Launch(launch), descriptors)?;
+    let starts = launch.program.is_some();
+    let order = Request::Launch(launch);
+    let (mut link, mut reply, mut descriptors) = start(program, "stasis-init", &order, descriptors)?;
     let mut connections = None;
     if let (Reply::NetworkMade, [namespace], Some(own)) = (&reply, descriptors.as_slice(), own) {
-        connections = Some(Connections::make(namespace.as_fd(), own).map_err(LinkError::Unconnected)?);
+        let mut made = Connections::make(namespace.as_fd(), own).map_err(LinkError::Unconnected)?;
+        if starts {
+            made.open().map_err(LinkError::Unconnected)?;
+        }
+        connections = Some(made);
         (reply, descriptors) = link.ask(&Request::Connected, &[])?;
     }
     Ok(Begun { link, reply, descriptors, connections })

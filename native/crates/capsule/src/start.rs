@@ -132,9 +132,7 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
         // It runs already, and nobody would know of it.
         let _ = link.send(&Request::Signal { signal: SIGKILL, to: Recipient::All }, &[]);
     })?;
-    if let Some(connections) = connections {
-        connections.keep();
-    }
+    connections.into_iter().for_each(Connections::keep);
     let meta = registration.keep();
     if spec.attached {
         let master = master.first().map(OwnedFd::try_clone).transpose()?;

@@ -146,6 +146,14 @@ impl Nursery {
         }
     }
 
+    /// Lets packets of others reach the application's own network namespace, if it has one.
+    pub fn open_network(&mut self) -> Result<()> {
+        match &mut self.cradle {
+            Cradle::Capsule(building) => building.open_network(),
+            Cradle::Caller => Ok(()),
+        }
+    }
+
     fn spawn_child(&mut self, pid: OriginalPid) -> Result<i32> {
         let what = || format!("Could not create process {pid}");
         let (reader, writer) = sys::files::pipe(0).explain(what)?;

@@ -154,7 +154,10 @@ impl Address {
     fn body(&self, index: u32) -> Vec<u8> {
         const ADDRESS: u16 = 1;
         const LOCAL: u16 = 2;
-        let mut body = vec![self.family, self.prefix, 0, self.scope];
+        // Else an IPv6 address cannot be bound to before the kernel has seen that nobody else has it.
+        const NO_DUPLICATE_DETECTION: u8 = 0x02;
+        let flags = if i32::from(self.family) == libc::AF_INET6 { NO_DUPLICATE_DETECTION } else { 0 };
+        let mut body = vec![self.family, self.prefix, flags, self.scope];
         body.extend(index.to_ne_bytes());
         body.extend(attribute(LOCAL, &self.bytes));
         body.extend(attribute(ADDRESS, &self.bytes));
