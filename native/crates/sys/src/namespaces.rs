@@ -84,6 +84,12 @@ pub fn enter_cgroup(file: &std::fs::File) -> Result<()> {
     Errno::check(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWCGROUP) }.into()).map(drop)
 }
 
+/// Moves the calling thread, and no other, into a network namespace (setns(2), network_namespaces(7)).
+pub fn enter_network(namespace: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: plain numbers; a network namespace may be joined by one thread of many.
+    Errno::check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }.into()).map(drop)
+}
+
 /// The namespace around a PID or user namespace (`NS_GET_PARENT`, ioctl_ns(2)). `EPERM` where that is not within the
 /// caller's own.
 pub fn parent(namespace: BorrowedFd<'_>) -> Result<OwnedFd> {

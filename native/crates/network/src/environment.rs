@@ -1,0 +1,190 @@
+//! An environment on this host: its bridge, this host's place in it, and its rules.
+
+use crate::error::{Attempt, Error, Result};
+use crate::link::{Link, Traffic};
+use crate::names::{self, Id, MAX_NUMBER};
+use crate::nftables::table::{self, Count, Table};
+use crate::nftables::{Batch, Family};
+use crate::route::Rtnetlink;
+use crate::ruleset;
+use crate::subnet::Subnet;
+use std::net::{IpAddr, Ipv6Addr};
+use sys::Errno;
+
+/// What an environment is, wherever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    pub id: Id,
+    /// Where its members' addresses are from: one range of each family at most.
+    pub subnets: Vec<Subnet>,
+    /// Whether members may reach what is not of the environment, by this host's address.
+    pub outside: bool,
+}
+
+/// A range of the environment that this host reaches by other means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    pub subnet: Subnet,
+    pub route: Subnet,
+    /// The name of the link that the route leads to.
+    pub link: Option<String>,
+}
+
+/// How an environment stands on this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// Whether the bridge and both tables are there.
+    pub present: bool,
+    /// The bridge, counted as this host sees it.
+    pub bridge: Option<Link>,
+    /// The members' links, by number. What a link receives, its member has sent.
+    pub ports: Vec<(u32, Link)>,
+    /// What the rules have stopped.
+    pub stopped: Vec<Count>,
+}
+
+impl Inspection {
+    /// What all members together have sent and received.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.ports.iter().fold(Traffic::default(), |sum, (_, port)| Traffic {
+            received_packets: sum.received_packets + port.traffic.received_packets,
+            received_bytes: sum.received_bytes + port.traffic.received_bytes,
+            sent_packets: sum.sent_packets + port.traffic.sent_packets,
+            sent_bytes: sum.sent_bytes + port.traffic.sent_bytes,
+        })
+    }
+}
+
+impl Environment {
+    /// Makes what is missing of the bridge, the routes and the rules. Members that are there keep their rights. Any number of
+    /// commands may do this at once.
+    pub fn ensure(&self) -> Result<()> {
+        let host = Rtnetlink::open()?;
+        let numbers: Vec<u32> = self.ports(&host)?.into_iter().map(|(number, _)| number).collect();
+        // Rules first: no frame passes without them.
+        self.make_table(Family::Bridge, || ruleset::frames(self, &numbers))?;
+        self.make_table(Family::Inet, || ruleset::packets(self))?;
+        self.ensure_bridge(&host)?;
+        if self.outside { forward_ipv4() } else { Ok(()) }
+    }
+
+    fn make_table(&self, family: Family, rules: impl FnOnce() -> Batch) -> Result<()> {
+        let name = self.id.table();
+        if table::exists(family, &name)? {
+            return Ok(());
+        }
+        match rules().commit(|| format!("make the rules of the environment, table {name} of nftables")) {
+            // Another command was faster.
+            Err(Error { errno: Errno::EEXIST, .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn ensure_bridge(&self, host: &Rtnetlink) -> Result<()> {
+        let name = self.id.bridge();
+        host.add_bridge(&name, names::HOST_MAC)?;
+        let bridge = host.link(&name)?.ok_or(Errno(libc::ENODEV)).attempt(|| format!("find {name}"))?.number;
+        host.leave_unaddressed(bridge)?;
+        host.switch_on(bridge)?;
+        for subnet in &self.subnets {
+            let here = names::host(subnet.network());
+            host.add_address(bridge, here, if here.is_ipv4() { 32 } else { 128 })?;
+            host.add_route(bridge, *subnet, Some(here))?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything of the environment from this host; members that are there lose their links. Nothing happens where
+    /// there is nothing.
+    pub fn remove(&self) -> Result<()> {
+        let host = Rtnetlink::open()?;
+        for (_, port) in self.ports(&host)? {
+            host.remove_link(&port.name)?;
+        }
+        host.remove_link(&self.id.bridge())?;
+        // Rules last: no frame passes without them.
+        for family in [Family::Bridge, Family::Inet] {
+            self.remove_table(family)?;
+        }
+        Ok(())
+    }
+
+    fn remove_table(&self, family: Family) -> Result<()> {
+        let name = self.id.table();
+        let mut batch = Batch::new();
+        Table { batch: &mut batch, family, name: &name }.delete();
+        match batch.commit(|| format!("remove the rules of the environment, table {name} of nftables")) {
+            Err(Error { errno: Errno::ENOENT, .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    pub fn inspect(&self) -> Result<Inspection> {
+        let host = Rtnetlink::open()?;
+        let name = self.id.table();
+        let bridge = host.link(&self.id.bridge())?;
+        let mut present = bridge.is_some();
+        let mut stopped = Vec::new();
+        for family in [Family::Bridge, Family::Inet] {
+            present &= table::exists(family, &name)?;
+            stopped.extend(table::counts(family, &name)?);
+        }
+        Ok(Inspection { present, bridge, ports: self.ports(&host)?, stopped })
+    }
+
+    /// A route of this host into one of the ranges that is not the environment's own.
+    pub fn conflict(&self) -> Result<Option<Conflict>> {
+        let host = Rtnetlink::open()?;
+        let links = host.links()?;
+        let name =
+            |number| links.iter().find(|link| Some(link.number) == number).map(|link| link.name.clone());
+        let own = self.id.bridge();
+        for way in host.routes()? {
+            let link = name(way.link);
+            let taken = self.subnets.iter().find(|subnet| subnet.overlaps(&way.to));
+            if let (Some(subnet), true) = (taken, link.as_ref() != Some(&own)) {
+                return Ok(Some(Conflict { subnet: *subnet, route: way.to, link }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The addresses of the member with that number.
+    #[must_use]
+    pub fn addresses_of(&self, number: u32) -> Vec<IpAddr> {
+        self.subnets.iter().filter_map(|subnet| nth(subnet, number)).collect()
+    }
+
+    /// The links of members on this host, by number.
+    fn ports(&self, host: &Rtnetlink) -> Result<Vec<(u32, Link)>> {
+        let prefix = self.id.port_prefix();
+        let number = |link: &Link| {
+            let digits = link.name.strip_prefix(&prefix)?;
+            u32::from_str_radix(digits, 16).ok().filter(|number| *number < MAX_NUMBER)
+        };
+        let links = host.links()?.into_iter();
+        let mut ports: Vec<_> = links.filter_map(|link| Some((number(&link)?, link))).collect();
+        ports.sort_by_key(|(number, _)| *number);
+        Ok(ports)
+    }
+}
+
+fn nth(subnet: &Subnet, number: u32) -> Option<IpAddr> {
+    let address = match subnet.network() {
+        IpAddr::V4(first) => IpAddr::V4(u32::from(first).checked_add(number)?.into()),
+        IpAddr::V6(first) => IpAddr::V6(Ipv6Addr::from(u128::from(first).checked_add(number.into())?)),
+    };
+    subnet.contains(address).then_some(address)
+}
+
+/// Lets this host pass packets on. For IPv6 that is left to whoever runs the host: it would stop listening to routers.
+fn forward_ipv4() -> Result<()> {
+    const FILE: &str = "/proc/sys/net/ipv4/ip_forward";
+    let attempt = || "let this host forward packets (net.ipv4.ip_forward)";
+    let now = std::fs::read_to_string(FILE).map_err(Errno::from).attempt(attempt)?;
+    if now.trim() == "1" {
+        return Ok(());
+    }
+    std::fs::write(FILE, "1").map_err(Errno::from).attempt(attempt)
+}

@@ -1,0 +1,33 @@
+//! What was attempted, and what the kernel said.
+
+use std::fmt;
+use sys::Errno;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A change of the network that could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What was attempted, to be read after "Could not".
+    pub attempt: String,
+    pub errno: Errno,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "could not {}: {}", self.attempt, self.errno)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Says of a failure what was attempted.
+pub trait Attempt<T> {
+    fn attempt<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T> Attempt<T> for sys::Result<T> {
+    fn attempt<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|errno| Error { attempt: what().into(), errno })
+    }
+}

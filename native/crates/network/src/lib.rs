@@ -1,0 +1,24 @@
+//! Virtual network environments on this host, through netlink alone.
+//!
+//! An environment is a bridge, routes to it and two tables of nftables; a member is a network namespace with one link to
+//! the bridge. Everything has names and addresses that follow from the environment's id and the member's number in it
+//! ([`names`]), on every host alike, so there is nothing to be kept in mind: what is missing is made anew.
+
+#![forbid(unsafe_code)]
+
+pub mod environment;
+mod error;
+pub mod link;
+pub mod member;
+pub mod messages;
+pub mod names;
+pub mod nftables;
+pub mod route;
+mod ruleset;
+pub mod subnet;
+
+pub use environment::{Conflict, Environment, Inspection};
+pub use error::{Error, Result};
+pub use member::{Attached, Member};
+pub use names::Id;
+pub use subnet::Subnet;

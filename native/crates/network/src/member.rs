@@ -1,0 +1,159 @@
+//! A member of an environment: one network namespace, and the link that leads from it to the bridge.
+
+use crate::environment::Environment;
+use crate::error::{Attempt, Error, Result};
+use crate::link::Pair;
+use crate::names::{self, MAX_NUMBER, MEMBER_LINK};
+use crate::nftables::table::Table;
+use crate::nftables::{Batch, Family};
+use crate::route::Rtnetlink;
+use crate::ruleset;
+use crate::subnet::Subnet;
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+use sys::Errno;
+
+/// A place in an environment: its number there, from which its addresses follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    environment: Environment,
+    number: u32,
+}
+
+/// A member's link. Dropping it before [`keep`](Self::keep) takes it out again.
+#[derive(Debug)]
+pub struct Attached {
+    member: Member,
+    kept: bool,
+}
+
+impl Member {
+    /// The member that has these addresses, one of each range of the environment. `None` where there cannot be one.
+    #[must_use]
+    pub fn of(environment: Environment, addresses: &[IpAddr]) -> Option<Self> {
+        let first = addresses.first()?;
+        let range = environment.subnets.iter().find(|subnet| subnet.contains(*first))?;
+        let number = u32::try_from(range.number_of(*first)?).ok().filter(|number| *number < MAX_NUMBER)?;
+        let all = environment.addresses_of(number);
+        let same = all.len() == addresses.len() && all.iter().all(|address| addresses.contains(address));
+        same.then_some(Self { environment, number })
+    }
+
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.environment.addresses_of(self.number)
+    }
+
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The host's end of its link.
+    #[must_use]
+    pub fn port(&self) -> String {
+        self.environment.id.port(self.number)
+    }
+
+    /// Makes the member's link into a network namespace, and whatever is missing of the environment. The caller knows that no
+    /// other member has this number: a link that an ended one left is replaced.
+    ///
+    /// # Errors
+    /// Nothing of the member is left then.
+    pub fn attach(self, namespace: BorrowedFd<'_>) -> Result<Attached> {
+        self.environment.ensure()?;
+        let host = Rtnetlink::open()?;
+        let port = self.port();
+        let bridge_name = self.environment.id.bridge();
+        let bridge = find(&host, &bridge_name)?;
+        // The kernel takes its time to remove what a namespace had.
+        host.remove_link(&port)?;
+        let attached = Attached { member: self, kept: false };
+        host.add_pair(&Pair {
+            name: &port,
+            bridge,
+            there: namespace,
+            name_there: MEMBER_LINK,
+            mac_there: names::member_mac(attached.member.number),
+        })?;
+        let there = Rtnetlink::open_in(namespace)?;
+        attached.member.furnish(&there)?;
+        attached.member.open_port(&host, &port)?;
+        there.await_running(MEMBER_LINK)?;
+        host.await_running(&port)?;
+        host.await_running(&bridge_name)?;
+        Ok(attached)
+    }
+
+    /// The member's own end: addresses, and the way to the host and beyond.
+    fn furnish(&self, there: &Rtnetlink) -> Result<()> {
+        let link = find(there, MEMBER_LINK)?;
+        there.leave_unaddressed(link)?;
+        there.switch_on(link)?;
+        for subnet in &self.environment.subnets {
+            let host = names::host(subnet.network());
+            let address = self.addresses().into_iter().find(|address| subnet.contains(*address));
+            let address = address.ok_or(Errno::EINVAL).attempt(|| "find the address of a member")?;
+            if address.is_ipv6() {
+                there.add_address(link, names::link_local(names::member_mac(self.number)).into(), 64)?;
+            }
+            there.add_address(link, address, subnet.length())?;
+            let whole = Subnet::new(host, if host.is_ipv4() { 32 } else { 128 }).expect("a whole address");
+            there.add_route(link, whole, None)?;
+            if self.environment.outside {
+                there.add_default_route(link, host)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The host's end: from here frames pass.
+    fn open_port(&self, host: &Rtnetlink, port: &str) -> Result<()> {
+        let link = find(host, port)?;
+        host.set_up_port(link)?;
+        host.leave_unaddressed(link)?;
+        host.add_forwarding(link, names::member_mac(self.number))?;
+        self.change_keys(|table, set, key| table.add(set, key))?;
+        host.switch_on(link)
+    }
+
+    /// Removes the member's link and its rights. Nothing happens where there is nothing.
+    pub fn detach(&self) -> Result<()> {
+        Rtnetlink::open()?.remove_link(&self.port())?;
+        match self.change_keys(|table, set, key| table.remove(set, key)) {
+            Err(Error { errno: Errno::ENOENT, .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn change_keys(&self, change: impl Fn(&mut Table<'_>, &str, &[u8])) -> Result<()> {
+        let mut batch = Batch::new();
+        let name = self.environment.id.table();
+        let mut table = Table { batch: &mut batch, family: Family::Bridge, name: &name };
+        for (set, key) in ruleset::keys(&self.environment, self.number) {
+            change(&mut table, set, &key);
+        }
+        batch.commit(|| format!("change who may send, in the table {name} of nftables"))
+    }
+}
+
+fn find(namespace: &Rtnetlink, name: &str) -> Result<u32> {
+    let link = namespace.link(name)?.ok_or(Errno(libc::ENODEV));
+    link.map(|link| link.number).attempt(|| format!("find the link {name}"))
+}
+
+impl Attached {
+    /// The link lasts as long as the member's namespace.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if !self.kept {
+            // It goes with its namespace in any case.
+            let _ = self.member.detach();
+        }
+    }
+}

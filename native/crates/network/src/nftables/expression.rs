@@ -1,0 +1,129 @@
+//! What rules consist of. An expression loads something into registers, compares, looks up, or decides.
+
+use crate::messages::{attribute, nest};
+
+/// A register of 16 bytes; the first of four. Register 1 is the first, the ones of 4 bytes are counted from 8.
+pub const FIRST: u32 = 1;
+
+/// The register of 4 bytes at byte `at` of all registers.
+#[must_use]
+pub fn register(at: u32) -> u32 {
+    8 + at / 4
+}
+
+fn expression(name: &str, data: &[Vec<u8>]) -> Vec<u8> {
+    nest(1, &[attribute(1, &super::zero_ended(name)), nest(2, data)])
+}
+
+fn numbers(list: &[(u16, u32)]) -> Vec<Vec<u8>> {
+    list.iter().map(|(kind, number)| attribute(*kind, &number.to_be_bytes())).collect()
+}
+
+/// What is known about a packet beside its bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Meta {
+    /// The name of the link that it came by, 16 bytes.
+    InputLink = 6,
+    OutputLink = 7,
+    /// 2 for IPv4, 10 for IPv6; where a table sees both.
+    NetworkFamily = 15,
+    /// Such as 6 for TCP; no rule goes on where that cannot be found.
+    Transport = 16,
+}
+
+#[must_use]
+pub fn meta(key: Meta, into: u32) -> Vec<u8> {
+    expression("meta", &numbers(&[(1, into), (2, key as u32)]))
+}
+
+/// Which header bytes are counted from.
+#[derive(Clone, Copy, Debug)]
+pub enum Header {
+    Link = 0,
+    Network = 1,
+    Transport = 2,
+}
+
+#[must_use]
+pub fn payload(header: Header, offset: u32, length: u32, into: u32) -> Vec<u8> {
+    expression("payload", &numbers(&[(1, into), (2, header as u32), (3, offset), (4, length)]))
+}
+
+/// What connection tracking says of a packet's connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Tracking {
+    State = 0,
+    Status = 2,
+}
+
+#[must_use]
+pub fn tracking(key: Tracking, into: u32) -> Vec<u8> {
+    expression("ct", &numbers(&[(1, into), (2, key as u32)]))
+}
+
+/// Goes on when the first bytes of the first register are `value`.
+#[must_use]
+pub fn equals(value: &[u8]) -> Vec<u8> {
+    compare(0, value)
+}
+
+/// Goes on when the first bytes of the first register are not `value`.
+#[must_use]
+pub fn differs(value: &[u8]) -> Vec<u8> {
+    compare(1, value)
+}
+
+fn compare(operator: u32, value: &[u8]) -> Vec<u8> {
+    let mut parts = numbers(&[(1, FIRST), (2, operator)]);
+    parts.push(nest(3, &[attribute(1, value)]));
+    expression("cmp", &parts)
+}
+
+/// Keeps the bits of the first register that `mask` has.
+#[must_use]
+pub fn and(mask: &[u8]) -> Vec<u8> {
+    let mut parts = numbers(&[(1, FIRST), (2, FIRST), (3, mask.len() as u32)]);
+    parts.push(nest(4, &[attribute(1, mask)]));
+    parts.push(nest(5, &[attribute(1, &vec![0; mask.len()])]));
+    expression("bitwise", &parts)
+}
+
+/// Goes on when the set has the key that begins in the first register; with `not`, when it does not.
+#[must_use]
+pub fn lookup(set: &str, number: u32, not: bool) -> Vec<u8> {
+    let mut parts = vec![attribute(1, &super::zero_ended(set))];
+    parts.extend(numbers(&[(2, FIRST), (4, number), (5, not.into())]));
+    expression("lookup", &parts)
+}
+
+/// Counts the packet in a counter of the table.
+#[must_use]
+pub fn count(counter: &str) -> Vec<u8> {
+    const COUNTER: u32 = 1;
+    let mut parts = numbers(&[(1, COUNTER)]);
+    parts.push(attribute(2, &super::zero_ended(counter)));
+    expression("objref", &parts)
+}
+
+#[must_use]
+pub fn accept() -> Vec<u8> {
+    verdict(1)
+}
+
+#[must_use]
+pub fn drop() -> Vec<u8> {
+    verdict(0)
+}
+
+fn verdict(code: u32) -> Vec<u8> {
+    const VERDICT_REGISTER: u32 = 0;
+    let mut parts = numbers(&[(1, VERDICT_REGISTER)]);
+    parts.push(nest(2, &[nest(2, &numbers(&[(1, code)]))]));
+    expression("immediate", &parts)
+}
+
+/// Gives what goes out the address of the link that it leaves by.
+#[must_use]
+pub fn masquerade() -> Vec<u8> {
+    expression("masq", &[])
+}

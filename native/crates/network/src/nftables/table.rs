@@ -1,0 +1,166 @@
+//! Tables and what is in them: chains, rules, sets, counters.
+
+use super::{Batch, Family, find, list, zero_ended};
+use crate::error::{Attempt, Result};
+use crate::messages::{attribute, attributes, nest};
+
+const NEW_TABLE: u16 = 0;
+const GET_TABLE: u16 = 1;
+const DELETE_TABLE: u16 = 2;
+const NEW_CHAIN: u16 = 3;
+const NEW_RULE: u16 = 6;
+const NEW_SET: u16 = 9;
+const NEW_ELEMENT: u16 = 12;
+const DELETE_ELEMENT: u16 = 14;
+const NEW_OBJECT: u16 = 18;
+const GET_OBJECT: u16 = 19;
+const CREATE: u16 = 0x400;
+const EXCLUSIVE: u16 = 0x200;
+const APPEND: u16 = 0x800;
+const OBJECT_COUNTER: u32 = 1;
+
+/// The attribute of every message that names a table.
+pub(crate) const TABLE_NAME: u16 = 1;
+
+/// Where a chain is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook<'a> {
+    pub number: u32,
+    pub priority: i32,
+    /// "filter" or "nat".
+    pub kind: &'a str,
+}
+
+pub const PREROUTING: u32 = 0;
+pub const INPUT: u32 = 1;
+pub const FORWARD: u32 = 2;
+pub const OUTPUT: u32 = 3;
+pub const POSTROUTING: u32 = 4;
+
+/// What a set's keys consist of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Link,
+    Mac,
+    V4,
+    V6,
+}
+
+impl Field {
+    /// The number that nft(8) shows the field by, and its length in a key: registers have 4 bytes.
+    fn shape(self) -> (u32, u32) {
+        match self {
+            Self::Link => (41, 16),
+            Self::Mac => (9, 8),
+            Self::V4 => (7, 4),
+            Self::V6 => (8, 16),
+        }
+    }
+}
+
+/// What a counter has counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub name: String,
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// Adds to a batch what concerns one table.
+pub struct Table<'a> {
+    pub batch: &'a mut Batch,
+    pub family: Family,
+    pub name: &'a str,
+}
+
+impl Table<'_> {
+    fn push(&mut self, kind: u16, flags: u16, parts: &[Vec<u8>]) {
+        let parts = [&[attribute(TABLE_NAME, &zero_ended(self.name))], parts].concat();
+        self.batch.push(self.family, kind, flags, &parts);
+    }
+
+    /// Makes the table. Where there is one already the batch comes to nothing, with `EEXIST`.
+    pub fn create_new(&mut self) {
+        self.push(NEW_TABLE, CREATE | EXCLUSIVE, &[]);
+    }
+
+    /// Removes the table, with everything in it. It must be there.
+    pub fn delete(&mut self) {
+        self.push(DELETE_TABLE, 0, &[]);
+    }
+
+    /// A chain that lets pass what none of its rules stops.
+    pub fn chain(&mut self, name: &str, hook: Hook<'_>) {
+        let place = [attribute(1, &hook.number.to_be_bytes()), attribute(2, &hook.priority.to_be_bytes())];
+        let parts = [attribute(3, &zero_ended(name)), nest(4, &place), attribute(7, &zero_ended(hook.kind))];
+        self.push(NEW_CHAIN, CREATE, &parts);
+    }
+
+    /// Appends a rule: expressions, each of which decides whether the next is asked.
+    pub fn rule(&mut self, chain: &str, expressions: &[Vec<u8>]) {
+        let parts = [attribute(2, &zero_ended(chain)), nest(4, expressions)];
+        self.push(NEW_RULE, CREATE | APPEND, &parts);
+    }
+
+    /// A set; `number` tells it from the others of the batch.
+    pub fn set(&mut self, name: &str, number: u32, fields: &[Field]) {
+        let (kind, length) = fields.iter().fold((0, 0), |(kind, length), field| {
+            let (number, size) = field.shape();
+            (kind << 6 | number, length + size)
+        });
+        let numbers = [(3, 0), (4, kind), (5, length), (10, number)];
+        let mut parts = vec![attribute(2, &zero_ended(name))];
+        parts.extend(numbers.map(|(attr, number): (u16, u32)| attribute(attr, &number.to_be_bytes())));
+        self.push(NEW_SET, CREATE, &parts);
+    }
+
+    /// Puts a key into a set; it may be there.
+    pub fn add(&mut self, set: &str, key: &[u8]) {
+        self.element(NEW_ELEMENT, CREATE, set, key);
+    }
+
+    /// Takes a key out of a set. It must be there.
+    pub fn remove(&mut self, set: &str, key: &[u8]) {
+        self.element(DELETE_ELEMENT, 0, set, key);
+    }
+
+    fn element(&mut self, kind: u16, flags: u16, set: &str, key: &[u8]) {
+        let element = nest(1, &[nest(1, &[attribute(1, key)])]);
+        self.push(kind, flags, &[attribute(2, &zero_ended(set)), nest(3, &[element])]);
+    }
+
+    /// A counter that rules can name. One that is there goes on counting.
+    pub fn counter(&mut self, name: &str) {
+        let kind = attribute(3, &OBJECT_COUNTER.to_be_bytes());
+        self.push(NEW_OBJECT, CREATE, &[attribute(2, &zero_ended(name)), kind, nest(4, &[])]);
+    }
+}
+
+/// Whether there is a table of that name.
+pub fn exists(family: Family, name: &str) -> Result<bool> {
+    let found = list(family, GET_TABLE, name).attempt(|| "list the tables of nftables")?;
+    let wanted = zero_ended(name);
+    Ok(found.iter().any(|table| find(table, TABLE_NAME) == Some(&wanted)))
+}
+
+/// What the counters of a table have counted; none where there is no table.
+pub fn counts(family: Family, table: &str) -> Result<Vec<Count>> {
+    let found = list(family, GET_OBJECT, table).attempt(|| format!("read the counters of {table}"))?;
+    let ours = zero_ended(table);
+    Ok(found
+        .iter()
+        .filter(|object| find(object, TABLE_NAME) == Some(&ours))
+        .filter_map(|o| count(o))
+        .collect())
+}
+
+fn count(object: &[u8]) -> Option<Count> {
+    let name = find(object, 2)?.strip_suffix(&[0])?;
+    let figures = attributes(find(object, 4)?);
+    let figure = |kind: u16| {
+        let value = figures.iter().find(|(found, _)| *found == kind)?.1;
+        value.try_into().ok().map(u64::from_be_bytes)
+    };
+    let name = String::from_utf8_lossy(name).into_owned();
+    Some(Count { name, bytes: figure(1)?, packets: figure(2)? })
+}
