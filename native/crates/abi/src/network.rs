@@ -39,22 +39,29 @@ pub struct OwnNetwork {
     pub links: Vec<Link>,
 }
 
-/// An interface that leads out of the namespace.
+/// An interface that leads out of the namespace, into a virtual network environment. Its link-layer address and routes follow
+/// from what stands here, on every host alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
-    /// The bridge of the host that its other end belongs to.
-    pub bridge: String,
+    pub environment: Environment,
     /// What it is called in the namespace.
     pub interface: String,
-    /// Six bytes in hexadecimal, with colons.
-    pub mac: String,
-    /// In CIDR notation, such as `10.10.0.1/24`.
-    #[serde(default)]
-    pub addresses: Vec<String>,
-    /// Where packets go that no other route is for.
-    #[serde(default)]
-    pub gateway: Option<IpAddr>,
+    /// One of each range of the environment.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A virtual network environment, as far as its members depend on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    pub name: String,
+    /// Six hexadecimal digits, the same on every host that it spans.
+    pub id: String,
+    /// Ranges in CIDR notation, such as `10.10.2.0/24`; one of each family at most.
+    pub subnets: Vec<String>,
+    /// Whether members may reach what is not of the environment.
+    pub outside: bool,
 }
 
 #[cfg(test)]
@@ -67,7 +74,8 @@ mod tests {
         let read = |value| serde_json::from_value::<Network>(value).unwrap();
         assert_eq!(read(json!("host")), Network::Host);
         assert_eq!(read(json!({"own": {}})), Network::Own(OwnNetwork::default()));
-        let link = json!({"bridge": "b", "interface": "eth0", "mac": "02:00:00:00:00:01"});
+        let shop = json!({"name": "shop", "id": "a1b2c3", "subnets": ["10.10.2.0/24"], "outside": false});
+        let link = json!({"environment": shop, "interface": "eth0", "addresses": ["10.10.2.7"]});
         let own = read(json!({"own": {"links": [link]}}));
         assert_eq!(own.own().map(|own| own.links.len()), Some(1));
     }

@@ -3,7 +3,7 @@
 //! Unknown fields are refused: a request that the engine only half understands is a mistake, not a wish.
 
 use crate::edits::Edits;
-use crate::network::Network;
+use crate::network::{Environment, Network};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -236,6 +236,12 @@ requests! {
     Verify { dir: PathBuf }
     /// Describe every snapshot in a folder.
     List { folder: PathBuf }
+    /// Make what an environment has on this host, which must not have it yet.
+    MakeEnvironment { environment: Environment }
+    /// Remove what an environment has on this host; members that run lose their links.
+    RemoveEnvironment { environment: Environment }
+    /// Tell how an environment stands on this host.
+    InspectEnvironment { environment: Environment }
     /// Probe this host.
     Doctor {}
 }

@@ -3,7 +3,7 @@
 use crate::layers::remove_state;
 use crate::link::{Link, LinkError};
 use crate::meta::{self, Meta, Volume};
-use crate::{Aid, faults, helper, home, hosted, succession};
+use crate::{Aid, faults, helper, home, hosted, membership, succession};
 use abi::network::Network;
 use abi::request::{Home, Origin};
 use abi::wire::{Ending, LOG_FILE};
@@ -122,7 +122,8 @@ pub fn remove(home: &Home, aid: &Aid) -> Result<(), Fault> {
     if !folder.is_dir() {
         return Err(faults::no_such(aid));
     }
-    let name = Meta::read(home, aid).map_or_else(|_| aid.to_string(), |meta| meta.name);
+    let meta = Meta::read(home, aid);
+    let name = meta.as_ref().map_or_else(|_| aid.to_string(), |meta| meta.name.clone());
     if Link::connect(home, aid).is_ok() {
         return Err(Fault::new(Code::Other, format!("Could not remove \"{name}\""))
             .because("it is running")
@@ -131,6 +132,9 @@ pub fn remove(home: &Home, aid: &Aid) -> Result<(), Fault> {
     remove_state(&folder);
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(faults::files(&format!("remove \"{name}\"")))?;
+    }
+    if let Ok(meta) = meta {
+        membership::release(home, &meta);
     }
     // Left behind only by a helper that was killed.
     let _ = fs::remove_file(home.run.join(home::socket_name(aid)));

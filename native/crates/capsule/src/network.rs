@@ -1,18 +1,26 @@
 //! What connects a capsule's network namespace with others, and sockets that are made in it.
 
 use crate::link::{Link, LinkError};
+use crate::membership::{kernel_refused, member};
 use crate::{Aid, faults};
-use abi::network::OwnNetwork;
+use abi::Fault;
+use abi::network::{Link as Way, OwnNetwork};
 use abi::request::Home;
 use abi::wire::{Reply, Request};
-use abi::{Code, Fault};
+use network::Attached;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use sys::Errno;
 
 /// What leads out of a network namespace: interfaces, addresses, routes. Dropping it before [`keep`](Self::keep) takes
 /// all of that out again.
-pub struct Connections;
+pub struct Connections(Vec<Connection>);
+
+struct Connection {
+    /// What it is made for, as in "could not".
+    attempt: String,
+    link: Attached,
+}
 
 impl Connections {
     /// Puts in what `own` lists, closed: addresses and routes are there, and no packet passes before
@@ -20,15 +28,14 @@ impl Connections {
     ///
     /// # Errors
     /// When an interface cannot be made; nothing is left then.
-    pub fn make(_namespace: BorrowedFd<'_>, own: &OwnNetwork) -> Result<Self, Fault> {
-        match own.links.first() {
-            None => Ok(Self),
-            Some(link) => Err(Fault::new(
-                Code::HostLacks,
-                format!("Could not connect {} with the bridge {}", link.interface, link.bridge),
-            )
-            .because("this build of stasis connects no network namespaces")),
-        }
+    pub fn make(namespace: BorrowedFd<'_>, own: &OwnNetwork) -> Result<Self, Fault> {
+        let attach = |way: &Way| {
+            let attempt = format!("join the environment \"{}\"", way.environment.name);
+            let attached = member(way)?.attach(namespace, &way.interface);
+            let link = attached.map_err(|error| kernel_refused(&attempt, error))?;
+            Ok(Connection { attempt, link })
+        };
+        own.links.iter().map(attach).collect::<Result<_, _>>().map(Self)
     }
 
     /// Lets packets pass. For a restore that comes last: a peer's packet that met no connection yet would be answered with
@@ -37,11 +44,16 @@ impl Connections {
     /// # Errors
     /// When an interface has gone.
     pub fn open(&mut self) -> Result<(), Fault> {
-        Ok(())
+        let open = |Connection { attempt, link }: &Connection| {
+            link.open().map_err(|error| kernel_refused(attempt, error))
+        };
+        self.0.iter().try_for_each(open)
     }
 
     /// The application lives: the connections last as long as its namespace.
-    pub fn keep(self) {}
+    pub fn keep(self) {
+        self.0.into_iter().for_each(|connection| connection.link.keep());
+    }
 }
 
 /// Makes sockets in the network namespace of a capsule, by way of its helper: to enter the namespace oneself takes
@@ -52,7 +64,7 @@ impl SocketMaker {
     /// Connects to the helper of a capsule.
     ///
     /// # Errors
-    /// [`Code::NoTarget`] when it does not run.
+    /// [`abi::Code::NoTarget`] when it does not run.
     pub fn connect(home: &Home, aid: &Aid) -> Result<Self, Fault> {
         let link = Link::connect(home, aid);
         link.map(|link| Self(Mutex::new(link))).map_err(faults::about(&format!("reach \"{aid}\"")))

@@ -1,7 +1,9 @@
 //! From a request to the operation that answers it.
 
 use crate::state::volumes;
-use crate::{capsules, cloning, doctor, inspect, residence, resources, restore, snapshot, store};
+use crate::{
+    capsules, cloning, doctor, environments, inspect, residence, resources, restore, snapshot, store,
+};
 use abi::{Code, Control, Fault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,6 +48,9 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         "ps" => answer(request, control, capsules::ps),
         "names" => answer(request, control, capsules::names),
         "owner" => answer(request, control, capsules::owner),
+        "make_environment" => answer(request, control, environments::make),
+        "remove_environment" => answer(request, control, environments::remove),
+        "inspect_environment" => answer(request, control, environments::inspect),
         "remove" => answer(request, control, capsules::remove),
         "list" => answer(request, control, store::list),
         "verify" => answer(request, control, store::verify),

@@ -31,6 +31,9 @@ pub struct Inspection {
     own_shared_memory: bool,
     /// Whether it has a network namespace of its own.
     own_network: bool,
+    /// What leads out of that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<abi::network::Link>,
     /// Of anonymous memory and memory files that processes share.
     shared_bytes: u64,
     /// What its UNIX sockets are bound to; abstract names begin with `@`.
@@ -122,6 +125,7 @@ pub fn describe(request: Inspect, control: &Control) -> Result<Inspection> {
         hostname: chain.capsule.as_ref().map(|capsule| capsule.hostname.clone()),
         own_shared_memory: chain.posix_memory.is_some(),
         own_network: chain.network.is_some(),
+        links: chain.network.as_ref().map(|network| network.own.links.clone()).unwrap_or_default(),
         unix_names: chain.unix_sockets.iter().filter_map(SocketV1::own_name).collect(),
         volumes: chain.volumes.iter().map(volume).collect(),
         shared_bytes: chain.shared_memory.iter().map(|object| object.size).sum(),

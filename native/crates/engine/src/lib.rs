@@ -10,6 +10,7 @@ mod delivery;
 mod dispatch;
 mod doctor;
 mod edits;
+mod environments;
 mod explain;
 mod family;
 mod freeze;

@@ -61,20 +61,22 @@ impl Environment {
     /// commands may do this at once.
     pub fn ensure(&self) -> Result<()> {
         let host = Rtnetlink::open()?;
-        let numbers: Vec<u32> = self.ports(&host)?.into_iter().map(|(number, _)| number).collect();
         // Rules first: no frame passes without them.
-        self.make_table(Family::Bridge, || ruleset::frames(self, &numbers))?;
-        self.make_table(Family::Inet, || ruleset::packets(self))?;
+        self.make_table(Family::Bridge, || {
+            let numbers: Vec<u32> = self.ports(&host)?.into_iter().map(|(number, _)| number).collect();
+            Ok(ruleset::frames(self, &numbers))
+        })?;
+        self.make_table(Family::Inet, || Ok(ruleset::packets(self)))?;
         self.ensure_bridge(&host)?;
         if self.outside { forward_ipv4() } else { Ok(()) }
     }
 
-    fn make_table(&self, family: Family, rules: impl FnOnce() -> Batch) -> Result<()> {
+    fn make_table(&self, family: Family, rules: impl FnOnce() -> Result<Batch>) -> Result<()> {
         let name = self.id.table();
         if table::exists(family, &name)? {
             return Ok(());
         }
-        match rules().commit(|| format!("make the rules of the environment, table {name} of nftables")) {
+        match rules()?.commit(|| format!("make the rules of the environment, table {name} of nftables")) {
             // Another command was faster.
             Err(Error { errno: Errno::EEXIST, .. }) => Ok(()),
             other => other,

@@ -21,6 +21,16 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Error {
+    /// Whether the kernel was built without something that is needed. nftables says `ENOENT` of kinds of chains and expressions
+    /// that it does not have.
+    #[must_use]
+    pub fn lacks_feature(&self) -> bool {
+        let lacking = [libc::EOPNOTSUPP, libc::EAFNOSUPPORT, libc::EPROTONOSUPPORT, libc::ENOENT];
+        lacking.contains(&self.errno.0)
+    }
+}
+
 /// Says of a failure what was attempted.
 pub trait Attempt<T> {
     fn attempt<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;

@@ -3,7 +3,7 @@
 use crate::environment::Environment;
 use crate::error::{Attempt, Error, Result};
 use crate::link::Pair;
-use crate::names::{self, MAX_NUMBER, MEMBER_LINK};
+use crate::names::{self, MAX_NUMBER};
 use crate::nftables::table::Table;
 use crate::nftables::{Batch, Family};
 use crate::route::Rtnetlink;
@@ -24,6 +24,9 @@ pub struct Member {
 #[derive(Debug)]
 pub struct Attached {
     member: Member,
+    host: Rtnetlink,
+    there: Rtnetlink,
+    interface: String,
     kept: bool,
 }
 
@@ -39,6 +42,7 @@ impl Member {
         same.then_some(Self { environment, number })
     }
 
+    /// As the environment has them.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
         self.environment.addresses_of(self.number)
@@ -55,39 +59,40 @@ impl Member {
         self.environment.id.port(self.number)
     }
 
-    /// Makes the member's link into a network namespace, and whatever is missing of the environment. The caller knows that no
+    /// Makes the member's link into a network namespace, where it is called `interface`, and whatever is missing of the
+    /// environment. Addresses and routes are there then; frames pass once it is [opened](Attached::open). The caller knows that no
     /// other member has this number: a link that an ended one left is replaced.
     ///
     /// # Errors
     /// Nothing of the member is left then.
-    pub fn attach(self, namespace: BorrowedFd<'_>) -> Result<Attached> {
+    pub fn attach(self, namespace: BorrowedFd<'_>, interface: &str) -> Result<Attached> {
         self.environment.ensure()?;
-        let host = Rtnetlink::open()?;
-        let port = self.port();
-        let bridge_name = self.environment.id.bridge();
-        let bridge = find(&host, &bridge_name)?;
+        let attached = Attached {
+            member: self,
+            host: Rtnetlink::open()?,
+            there: Rtnetlink::open_in(namespace)?,
+            interface: interface.to_owned(),
+            kept: false,
+        };
+        let Attached { member, host, there, .. } = &attached;
+        let port = member.port();
         // The kernel takes its time to remove what a namespace had.
         host.remove_link(&port)?;
-        let attached = Attached { member: self, kept: false };
         host.add_pair(&Pair {
             name: &port,
-            bridge,
+            bridge: find(host, &member.environment.id.bridge())?,
             there: namespace,
-            name_there: MEMBER_LINK,
-            mac_there: names::member_mac(attached.member.number),
+            name_there: interface,
+            mac_there: names::member_mac(member.number),
         })?;
-        let there = Rtnetlink::open_in(namespace)?;
-        attached.member.furnish(&there)?;
-        attached.member.open_port(&host, &port)?;
-        there.await_running(MEMBER_LINK)?;
-        host.await_running(&port)?;
-        host.await_running(&bridge_name)?;
+        member.furnish(there, interface)?;
+        member.prepare_port(host, &port)?;
         Ok(attached)
     }
 
     /// The member's own end: addresses, and the way to the host and beyond.
-    fn furnish(&self, there: &Rtnetlink) -> Result<()> {
-        let link = find(there, MEMBER_LINK)?;
+    fn furnish(&self, there: &Rtnetlink, interface: &str) -> Result<()> {
+        let link = find(there, interface)?;
         there.leave_unaddressed(link)?;
         there.switch_on(link)?;
         for subnet in &self.environment.subnets {
@@ -107,14 +112,13 @@ impl Member {
         Ok(())
     }
 
-    /// The host's end: from here frames pass.
-    fn open_port(&self, host: &Rtnetlink, port: &str) -> Result<()> {
+    /// The host's end, which stays off.
+    fn prepare_port(&self, host: &Rtnetlink, port: &str) -> Result<()> {
         let link = find(host, port)?;
         host.set_up_port(link)?;
         host.leave_unaddressed(link)?;
         host.add_forwarding(link, names::member_mac(self.number))?;
-        self.change_keys(|table, set, key| table.add(set, key))?;
-        host.switch_on(link)
+        self.change_keys(|table, set, key| table.add(set, key))
     }
 
     /// Removes the member's link and its rights. Nothing happens where there is nothing.
@@ -143,6 +147,15 @@ fn find(namespace: &Rtnetlink, name: &str) -> Result<u32> {
 }
 
 impl Attached {
+    /// Lets frames pass; they do when this returns.
+    pub fn open(&self) -> Result<()> {
+        let port = self.member.port();
+        self.host.switch_on(find(&self.host, &port)?)?;
+        self.there.await_running(&self.interface)?;
+        self.host.await_running(&port)?;
+        self.host.await_running(&self.member.environment.id.bridge())
+    }
+
     /// The link lasts as long as the member's namespace.
     pub fn keep(mut self) {
         self.kept = true;

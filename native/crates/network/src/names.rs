@@ -8,9 +8,6 @@ use std::str::FromStr;
 /// What the name of every link of ours on the host begins with.
 pub const LINK_PREFIX: &str = "st-";
 
-/// The name of a member's link in its own network namespace.
-pub const MEMBER_LINK: &str = "eth0";
-
 /// Numbers of members are below this: a link's name has no room for more (IFNAMSIZ).
 pub const MAX_NUMBER: u32 = 1 << 20;
 

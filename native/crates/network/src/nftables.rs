@@ -8,7 +8,7 @@ use crate::messages::{Conversation, NLM_F_ACK, NLM_F_REQUEST, attribute, attribu
 use sys::Errno;
 use table::TABLE_NAME;
 
-const SUBSYSTEM: u16 = 10;
+pub(crate) const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 

@@ -1,8 +1,9 @@
 //! Tables and what is in them: chains, rules, sets, counters.
 
-use super::{Batch, Family, find, list, zero_ended};
+use super::{Batch, Family, SUBSYSTEM, body, find, list, zero_ended};
 use crate::error::{Attempt, Result};
-use crate::messages::{attribute, attributes, nest};
+use crate::messages::{Conversation, attribute, attributes, nest};
+use sys::Errno;
 
 const NEW_TABLE: u16 = 0;
 const GET_TABLE: u16 = 1;
@@ -138,9 +139,13 @@ impl Table<'_> {
 
 /// Whether there is a table of that name.
 pub fn exists(family: Family, name: &str) -> Result<bool> {
-    let found = list(family, GET_TABLE, name).attempt(|| "list the tables of nftables")?;
-    let wanted = zero_ended(name);
-    Ok(found.iter().any(|table| find(table, TABLE_NAME) == Some(&wanted)))
+    let question = body(family, &[attribute(TABLE_NAME, &zero_ended(name))]);
+    let netfilter = Conversation::open(libc::NETLINK_NETFILTER);
+    match netfilter.and_then(|netfilter| netfilter.get((SUBSYSTEM << 8) | GET_TABLE, &question)) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(errno) => Err(errno).attempt(|| format!("look for the table {name} of nftables")),
+    }
 }
 
 /// What the counters of a table have counted; none where there is no table.

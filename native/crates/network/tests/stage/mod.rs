@@ -51,7 +51,9 @@ impl Computer {
     pub fn attach(&self, environment: &Environment, addresses: &[&str]) -> Attached {
         let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
         let member = Member::of(environment.clone(), &addresses).expect("a member");
-        member.attach(self.0.as_fd()).expect("attached")
+        let attached = member.attach(self.0.as_fd(), "eth0").expect("attached");
+        attached.open().expect("open");
+        attached
     }
 
     /// Does something there.

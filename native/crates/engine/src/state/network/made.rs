@@ -74,18 +74,14 @@ fn old_filter(init: i32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::network::Link;
+    use abi::network::{Environment, Link};
 
     #[test]
     fn interfaces_that_are_on_must_be_known() {
         let interface = |name: &str, up| Interface { index: 1, name: name.to_owned(), up, mtu: 1500 };
-        let link = Link {
-            bridge: "b".to_owned(),
-            interface: "eth0".to_owned(),
-            mac: String::new(),
-            addresses: Vec::new(),
-            gateway: None,
-        };
+        let environment =
+            Environment { name: "shop".into(), id: "a1b2c3".into(), subnets: Vec::new(), outside: false };
+        let link = Link { environment, interface: "eth0".to_owned(), addresses: Vec::new() };
         let own = OwnNetwork { links: vec![link] };
         let known = [interface("lo", true), interface("eth0", true), interface("tunl0", false)];
         assert_eq!(super::interface(&own, &known), None);
