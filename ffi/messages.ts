@@ -46,16 +46,46 @@ export interface Origin {
 /** Which network an application is on: the host's, or a namespace of its own, with what leads out of it. */
 export type Network = "host" | { own: { links?: NetworkLink[] } };
 
-/** An interface that leads out of a network namespace. */
+/** An interface that leads out of a network namespace, into a virtual network environment. */
 export interface NetworkLink {
-  /** The bridge of the host that its other end belongs to. */
-  bridge: string;
+  environment: Environment;
   /** What it is called in the namespace. */
   interface: string;
-  mac: string;
+  /** One of each range of the environment. */
+  addresses: string[];
+}
+
+/** A virtual network environment, as far as its members depend on it. */
+export interface Environment {
+  name: string;
+  /** Six hexadecimal digits, the same on every host. */
+  id: string;
   /** In CIDR notation. */
-  addresses?: string[];
-  gateway?: string;
+  subnets: string[];
+  /** Whether members may reach what is not of it. */
+  outside: boolean;
+}
+
+/** How an environment stands on this host. */
+export interface Standing {
+  /** Whether all of it is there. What is missing is made when the next member comes. */
+  present: boolean;
+  bridge: string;
+  links: MemberLink[];
+  /** What the rules have stopped, in packets. */
+  stopped: { spoofed?: number; host?: number; outside?: number };
+}
+
+/** The link of one member, counted as the member sees it. */
+export interface MemberLink {
+  /** The host's end. */
+  name: string;
+  addresses: string[];
+  up: boolean;
+  received_bytes: number;
+  received_packets: number;
+  sent_bytes: number;
+  sent_packets: number;
 }
 
 /** A folder that belongs to an application's state. */
@@ -138,6 +168,8 @@ export interface Inspection {
   own_shared_memory: boolean;
   /** Whether it has a network namespace of its own. */
   own_network: boolean;
+  /** What leads out of that. */
+  links?: NetworkLink[];
   /** Of anonymous memory and memory files that processes share. */
   shared_bytes: number;
   /** What its UNIX sockets are bound to; abstract names begin with `@`. */
@@ -331,6 +363,9 @@ export interface Operations {
   link_volumes: { request: { from: string; to: string }; response: { volumes: number } };
   verify: { request: { dir: string }; response: { ok: true; bytes: number } };
   list: { request: { folder: string }; response: { snapshots: Listed[] } };
+  make_environment: { request: { environment: Environment }; response: unknown };
+  remove_environment: { request: { environment: Environment }; response: unknown };
+  inspect_environment: { request: { environment: Environment }; response: Standing };
   doctor: { request: Record<never, never>; response: { checks: Check[] } };
 }
 

@@ -22,6 +22,7 @@ import { snapshots } from "./commands/snapshots.ts";
 import { stop } from "./commands/stop.ts";
 import { template } from "./commands/template.ts";
 import { verify } from "./commands/verify.ts";
+import { vne } from "./commands/vne.ts";
 import { wait } from "./commands/wait.ts";
 import type { Open } from "./session.ts";
 import { addCommonOptions, verb } from "./verb.ts";
@@ -47,6 +48,7 @@ export function buildProgram(open: Open): CommandUnknownOpts {
       ) => make(open)),
     ],
     ["Clones:", [template, clone, branch].map((make) => make(open))],
+    ["Networks:", [vne(open)]],
     ["Help:", [doctor(open), completions(open, program), man(open, program)]],
   ];
   for (const [title, commands] of groups) {

@@ -1,5 +1,5 @@
 import { StasisError } from "../../ffi/error.ts";
-import type { Home } from "../../ffi/messages.ts";
+import type { Environment, Home } from "../../ffi/messages.ts";
 import { isFolder, makePrivateFolder } from "./home.ts";
 import { checkName } from "./names.ts";
 import { linkTree, syncFolder, writeDurably } from "./tree.ts";
@@ -17,6 +17,8 @@ export interface TemplateCard {
   generation: number;
   /** The template that the application was a clone of. */
   parent?: string;
+  /** The virtual network environment that the application was in. */
+  environment?: Environment;
 }
 
 export interface Template extends TemplateCard {

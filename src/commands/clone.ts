@@ -1,10 +1,11 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
+import type { Network } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { checkName } from "../catalog/names.ts";
 import { findTemplate, type Template } from "../catalog/templates.ts";
 import { type Clone, makeClones, type Reports } from "../cloning.ts";
-import { networkOf, networkOption } from "../network.ts";
+import { networkOption } from "../network.ts";
 import { soundRules } from "../rules/load.ts";
 import { type Plan, planClones } from "../rules/plan.ts";
 import { NO_RULES, type Rules } from "../rules/rules.ts";
@@ -12,6 +13,7 @@ import type { Open, Session } from "../session.ts";
 import { showFault } from "../ui/errors.ts";
 import { count, formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
+import { joinForClones, vneOption } from "../vne/joining.ts";
 
 const MOST = 10_000;
 
@@ -23,24 +25,37 @@ export function clone(open: Open): CommandUnknownOpts {
     .option("--name <P>", "call them P-1, P-2, ... or, when it is one, P (default: the template's name)")
     .option("--set <K=V>", "set a variable of the rules; may be given more than once", collect)
     .addOption(networkOption("as it was"))
+    .addOption(vneOption())
     .option("--keep-going", "keep the other clones when one cannot be made")
     .action(async (name, options, command) => {
       const session = open(outputOptions(command));
       const begun = performance.now();
       const template = findTemplate(session.home, name);
       const rules = await rulesOf(session, template);
-      const plans = planClones(rules, {
+      using joining = await joinForClones(session, options, template.environment, options.count);
+      const drafts = planClones(rules, {
         template: template.name,
         count: options.count,
         ...(options.name !== undefined && { name: checkName(options.name) }),
         set: parseAssignments(options.set ?? [], "--set"),
         taken: await session.namesInUse(),
-        ...networkOf(options.network),
+        addresses: joining.networks.map(addressOf),
       });
+      const plans = drafts.map((plan, index) => onNetwork(plan, joining.networks[index]));
       const made = await makeAndReport(session, template, plans, options.keepGoing === true);
       const time = formatDuration((performance.now() - begun) * 1000);
       session.output.talk(`${count(made, "clone")} of "${name}" made in ${time}`);
     });
+}
+
+function onNetwork(plan: Plan, network: Network | undefined): Plan {
+  return network === undefined ? plan : { ...plan, network };
+}
+
+/** The first address that a clone has, without the length of its prefix. */
+function addressOf(network: Network | undefined): string | undefined {
+  if (network === undefined || network === "host") return undefined;
+  return network.own.links?.[0]?.addresses?.[0]?.split("/")[0];
 }
 
 /** The image says whether rules are sound for it; without rules nobody needs to ask. */

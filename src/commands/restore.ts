@@ -1,13 +1,14 @@
 import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
-import type { Inspection, Restored } from "../../ffi/messages.ts";
+import type { Inspection, Restored, RestoreRequest } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { stayWith } from "../attachment.ts";
 import { checkName, freeName } from "../catalog/names.ts";
 import { originOf } from "../catalog/origin.ts";
-import { networkOf, networkOption } from "../network.ts";
+import { networkOption } from "../network.ts";
 import type { Open, Session } from "../session.ts";
 import { formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
+import { joinForRestore, vneOption, type Wish } from "../vne/joining.ts";
 
 /** `stasis restore`: brings a snapshot back. */
 export function restore(open: Open): CommandUnknownOpts {
@@ -28,21 +29,22 @@ export function restore(open: Open): CommandUnknownOpts {
         "give it views of its own of what was captured, the host's folders as they are, or put back (default: own)",
       ).choices(["own", "host", "back"] as const),
     )
+    .addOption(vneOption())
     .action(async (given, options, command) => {
       const session = open(outputOptions(command));
       const dir = await session.snapshotFolder(given);
       const files = filesOf(session, options.file ?? []);
-      const { label } = await session.perform("inspect", { dir });
+      const inspection = await session.perform("inspect", { dir });
+      const { label } = inspection;
       const name = await nameOf(session, label, options.name);
       const origin = originOf(label);
       const detach = options.detach === true;
-      const restored = await session.perform("restore", {
+      const restored = await bringBack(session, options, inspection, {
         dir,
         detach,
         terminal: session.caller.terminal && !detach,
         files,
         ...(options.tcp !== undefined && { tcp: options.tcp }),
-        ...networkOf(options.network),
         ...(options.volumes !== undefined && { volumes: options.volumes }),
         ...(name !== undefined && { name }),
         ...(origin !== undefined && { origin }),
@@ -50,6 +52,17 @@ export function restore(open: Open): CommandUnknownOpts {
       if (detach) report(session, restored);
       else session.exitCode = await stayWith(session, targetOf(restored));
     });
+}
+
+/** The application has its address in its own record once it runs, and the claim has done its duty. */
+async function bringBack(
+  session: Session,
+  wish: Wish,
+  inspection: Inspection,
+  request: Omit<RestoreRequest, "network">,
+): Promise<Restored> {
+  using joining = await joinForRestore(session, wish, inspection);
+  return await session.perform("restore", { ...request, ...joining.request });
 }
 
 /** A process tree comes back without a name; an application under its own, or one that is free. */

@@ -4,9 +4,10 @@ import type { RunRequest, Started } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { stayWith } from "../attachment.ts";
 import { checkName, freeName, nameFor } from "../catalog/names.ts";
-import { networkOf, networkOption } from "../network.ts";
+import { networkOption } from "../network.ts";
 import type { Open, Session } from "../session.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
+import { joinForRun, vneOption, type Wish } from "../vne/joining.ts";
 
 /** How often another application may take the very name that was chosen. */
 const ATTEMPTS = 5;
@@ -37,6 +38,7 @@ export function run(open: Open): CommandUnknownOpts {
       ).default("auto" as const),
     )
     .addOption(networkOption("host"))
+    .addOption(vneOption())
     .passThroughOptions()
     .action(async (argv, options, command) => {
       const session = open(outputOptions(command));
@@ -50,15 +52,25 @@ export function run(open: Open): CommandUnknownOpts {
         terminal: session.caller.terminal && !detach,
         ids: options.ids,
         interpose: options.interpose,
-        ...networkOf(options.network),
         ...(options.hostname !== undefined && { hostname: options.hostname }),
         ...(options.volume !== undefined &&
           { volumes: options.volume.map((path) => session.absolute(path)) }),
       };
-      const started = await start(session, request, options.name);
+      const started = await startOn(session, options, request, options.name);
       if (detach) report(session, started);
       else session.exitCode = await stayWith(session, { aid: started.aid });
     });
+}
+
+/** The application has the address in its own record once it runs, and the claim has done its duty. */
+async function startOn(
+  session: Session,
+  wish: Wish,
+  request: Omit<RunRequest, "name" | "network">,
+  given?: string,
+): Promise<Started> {
+  using joining = await joinForRun(session, wish);
+  return await start(session, { ...request, ...joining.request }, given);
 }
 
 /** A name that the user gave is tried once; a chosen one again when somebody else took it first. */

@@ -34,10 +34,8 @@ export interface Wishes {
   set: Readonly<Record<string, string>>;
   /** Names of applications that run. */
   taken: ReadonlySet<string>;
-  /** `--network`. */
-  network?: Network;
   /** Network addresses of the clones, in their order, where they have some of their own. */
-  addresses?: readonly string[];
+  addresses?: readonly (string | undefined)[];
 }
 
 /** Linux takes no longer one. */
@@ -58,8 +56,7 @@ export function planClones(rules: Rules, wishes: Wishes): Plan[] {
       uuid,
       ...(address !== undefined && { address }),
     }));
-    const plan = planClone(rules, number, name, values);
-    return wishes.network === undefined ? plan : { ...plan, network: wishes.network };
+    return planClone(rules, number, name, values);
   });
 }
 

@@ -31,8 +31,9 @@ export function templateCreate(open: Open): CommandUnknownOpts {
     });
 }
 
-function cardFor(name: string, { label }: Inspection): TemplateCard {
+function cardFor(name: string, { label, links = [] }: Inspection): TemplateCard {
   const origin = originOf(label);
+  const [link] = links;
   return {
     name,
     created: new Date().toISOString(),
@@ -40,6 +41,7 @@ function cardFor(name: string, { label }: Inspection): TemplateCard {
     ...(label?.name !== undefined && { application: label.name }),
     generation: (origin?.generation ?? 0) + 1,
     ...(origin !== undefined && { parent: origin.template }),
+    ...(link !== undefined && { environment: link.environment }),
   };
 }
 

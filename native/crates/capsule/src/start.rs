@@ -4,6 +4,7 @@ use crate::helper::{Begun, Init};
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::meta::{Meta, Volume};
+use crate::network::Connections;
 use crate::registration::{Particulars, Registration, register};
 use crate::{Aid, faults, helper, hosted, launched};
 use abi::network::OwnNetwork;

@@ -1,0 +1,17 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Open } from "../session.ts";
+import { verb } from "../verb.ts";
+import { vneCreate } from "./vne/create.ts";
+import { vneLs } from "./vne/ls.ts";
+import { vneRanges } from "./vne/ranges.ts";
+import { vneRm } from "./vne/rm.ts";
+import { vneShow } from "./vne/show.ts";
+
+/** `stasis vne`: private networks of applications. */
+export function vne(open: Open): CommandUnknownOpts {
+  const group = verb("vne", "Make virtual network environments, look at them and remove them").helpCommand(
+    false,
+  );
+  for (const make of [vneCreate, vneLs, vneShow, vneRm, vneRanges]) group.addCommand(make(open));
+  return group;
+}

@@ -1,0 +1,65 @@
+import type { Standing } from "../../ffi/messages.ts";
+import type { EnvironmentCard } from "../vne/environments.ts";
+import type { Member } from "../vne/members.ts";
+import { formatAge, formatBytes, printable } from "./format.ts";
+import { renderTable } from "./table.ts";
+
+const ENVIRONMENTS = [
+  { title: "NAME" },
+  { title: "CREATED" },
+  { title: "RANGE" },
+  { title: "OUTSIDE" },
+  { title: "MEMBERS", right: true },
+];
+
+const MEMBERS = [
+  { title: "AID" },
+  { title: "NAME" },
+  { title: "STATE" },
+  { title: "ADDRESS" },
+  { title: "LINK" },
+  { title: "SENT", right: true },
+  { title: "RECEIVED", right: true },
+];
+
+/** What `stasis vne ls` shows. */
+export function renderEnvironments(
+  rows: readonly (EnvironmentCard & { members: number })[],
+  width?: number,
+): string[] {
+  const cells = rows.map((one) => [
+    one.name,
+    formatAge(one.created),
+    one.subnets.join(" "),
+    one.outside ? "allow" : "deny",
+    String(one.members),
+  ]);
+  return renderTable(ENVIRONMENTS, cells, width);
+}
+
+/** What `stasis vne show` shows. */
+export function renderEnvironment(
+  shown: EnvironmentCard & Omit<Standing, "links"> & { members: readonly Member[] },
+  width?: number,
+): string[] {
+  const { spoofed = 0, host = 0, outside = 0 } = shown.stopped;
+  const facts: [string, string][] = [
+    ["environment", shown.name],
+    ["created", shown.created],
+    ["range", shown.subnets.join(" ")],
+    ["outside", shown.outside ? "allow" : "deny"],
+    ["bridge", shown.present ? shown.bridge : `${shown.bridge} (made when the next application joins)`],
+    ["stopped", `${spoofed} with a false sender, ${host} to this host, ${outside} from or to the outside`],
+  ];
+  const rows = shown.members.map(({ aid, name, state, addresses, link }) => [
+    aid,
+    name,
+    state,
+    addresses.join(" "),
+    link?.name ?? "",
+    link === undefined ? "" : formatBytes(link.sent_bytes),
+    link === undefined ? "" : formatBytes(link.received_bytes),
+  ]);
+  const told = facts.map(([title, value]) => `${title.padEnd(11)}  ${printable(value)}`);
+  return rows.length === 0 ? told : [...told, "", ...renderTable(MEMBERS, rows, width)];
+}

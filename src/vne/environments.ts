@@ -1,0 +1,114 @@
+/** The catalogue of virtual network environments: a folder for each, which outlasts the links that are made of it. */
+
+import { StasisError } from "../../ffi/error.ts";
+import type { Environment, Home } from "../../ffi/messages.ts";
+import { isFolder, makePrivateFolder } from "../catalog/home.ts";
+import { checkName } from "../catalog/names.ts";
+import { readJson, replaceJson } from "./files.ts";
+import { checkRange, environmentsOf } from "./ranges.ts";
+import { formatSubnet, type Subnet } from "./subnets.ts";
+
+/** An environment as it was made. */
+export interface EnvironmentCard extends Environment {
+  /** ISO 8601. */
+  created: string;
+}
+
+const CARD = "environment.json";
+
+/** Where one environment's files lie. */
+export function folderOf(home: Home, name: string): string {
+  return `${environmentsOf(home)}/${name}`;
+}
+
+/** What the engine gets to know of an environment. */
+export function describe({ name, id, subnets, outside }: EnvironmentCard): Environment {
+  return { name, id, subnets, outside };
+}
+
+/** Every environment, by name. What cannot be read is passed to `damaged`. */
+export function listEnvironments(home: Home, damaged: (name: string) => void = () => {}): EnvironmentCard[] {
+  const folder = environmentsOf(home);
+  if (!isFolder(folder)) return [];
+  const names = [...Deno.readDirSync(folder)].filter((one) => one.isDirectory).map((one) => one.name).sort();
+  return names.flatMap((name) => {
+    const card = readCard(home, name);
+    if (card === undefined) damaged(name);
+    return card === undefined ? [] : [card];
+  });
+}
+
+/** The environment of that name. */
+export function findEnvironment(home: Home, name: string): EnvironmentCard {
+  const card = readCard(home, checkName(name));
+  if (card !== undefined) return card;
+  throw StasisError.of("no_target", `Could not find an environment "${name}"`, {
+    hint: '"stasis vne ls" lists them; "stasis vne create" makes one',
+  });
+}
+
+/** Notes a new environment. Call it under the lock of the folder. */
+export async function addEnvironment(
+  home: Home,
+  name: string,
+  subnets: readonly Subnet[],
+  outside: boolean,
+): Promise<EnvironmentCard> {
+  const others = listEnvironments(home);
+  if (others.some((one) => one.name === checkName(name))) throw nameTaken(name);
+  checkFamilies(subnets);
+  for (const subnet of subnets) checkRange(home, subnet, others);
+  const texts = subnets.map(formatSubnet);
+  const id = await idOf(name, texts);
+  const same = others.find((one) => one.id === id);
+  if (same !== undefined) throw idTaken(name, same.name);
+  const card = { name, id, created: new Date().toISOString(), subnets: texts, outside };
+  makePrivateFolder(folderOf(home, name));
+  replaceJson(`${folderOf(home, name)}/${CARD}`, card, { durable: true });
+  return card;
+}
+
+/** Forgets an environment. */
+export function dropEnvironment(home: Home, name: string): void {
+  Deno.removeSync(folderOf(home, name), { recursive: true });
+}
+
+function checkFamilies(subnets: readonly Subnet[]): void {
+  if (subnets.length > 0 && new Set(subnets.map(({ version }) => version)).size === subnets.length) return;
+  throw StasisError.of("usage", "Could not use these ranges together", {
+    causes: ["an environment has one range of IPv4, one of IPv6, or one of each"],
+  });
+}
+
+/** Hosts that make the same environment give it the same id, and so the same links and link-layer addresses. */
+async function idOf(name: string, subnets: readonly string[]): Promise<string> {
+  const text = new TextEncoder().encode([name, ...subnets.toSorted()].join("\n"));
+  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
+  return Array.from(bytes.subarray(0, 3), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function nameTaken(name: string): StasisError {
+  return StasisError.of("usage", `Could not create the environment "${name}"`, {
+    causes: ["there is one of this name"],
+    hint: `Choose another name, or remove it first: stasis vne rm ${name}`,
+  });
+}
+
+function idTaken(name: string, other: string): StasisError {
+  return StasisError.of("usage", `Could not create the environment "${name}"`, {
+    causes: [`by chance it would have the id of "${other}"`],
+    hint: "Choose another name",
+  });
+}
+
+function readCard(home: Home, name: string): EnvironmentCard | undefined {
+  const card = readJson(`${folderOf(home, name)}/${CARD}`);
+  return isCard(card) ? card : undefined;
+}
+
+function isCard(value: unknown): value is EnvironmentCard {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, id, created, subnets, outside } = value as Partial<Record<keyof EnvironmentCard, unknown>>;
+  return typeof name === "string" && typeof id === "string" && typeof created === "string" &&
+    Array.isArray(subnets) && subnets.every((one) => typeof one === "string") && typeof outside === "boolean";
+}

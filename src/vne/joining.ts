@@ -1,0 +1,150 @@
+/** Which network an application gets: a place in an environment, the host's, or none. */
+
+import { Option } from "@commander-js/extra-typings";
+import { StasisError } from "../../ffi/error.ts";
+import type { Environment, Inspection, Network, NetworkLink } from "../../ffi/messages.ts";
+import { type NetworkName, networkOf } from "../network.ts";
+import type { Session } from "../session.ts";
+import { Claims } from "./claims.ts";
+import { type EnvironmentCard, findEnvironment, listEnvironments } from "./environments.ts";
+
+/** What the command line says about an application's network. */
+export interface Wish {
+  /** `--vne`. */
+  vne?: string | undefined;
+  /** `--network`. */
+  network?: NetworkName | undefined;
+}
+
+/** `--vne`, of every command that makes an application live. */
+export function vneOption(): Option<
+  "--vne <NAME[=ADDR]>",
+  undefined,
+  undefined,
+  undefined,
+  false,
+  undefined
+> {
+  return new Option(
+    "--vne <NAME[=ADDR]>",
+    "a place in the virtual network environment NAME, at ADDR or the next free address",
+  );
+}
+
+/** The networks of applications that are about to be made. Dispose of it when they are, or came to nothing. */
+export class Joining implements Disposable {
+  constructor(readonly networks: readonly (Network | undefined)[], readonly claims?: Claims) {}
+
+  /** The part of a request that says which network the application is on. */
+  get request(): { network?: Network } {
+    const [network] = this.networks;
+    return network === undefined ? {} : { network };
+  }
+
+  /** The address of each, where they have one. */
+  get addresses(): string[] {
+    return this.networks.flatMap((network) => {
+      const links = network === undefined || network === "host" ? [] : network.own.links ?? [];
+      return links.slice(0, 1).flatMap(({ addresses }) => addresses.slice(0, 1));
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.claims?.[Symbol.dispose]();
+  }
+}
+
+/** For an application that starts: the host's network, where nothing is said. */
+export async function joinForRun(session: Session, wish: Wish): Promise<Joining> {
+  const place = placeOf(wish);
+  if (place === undefined) return new Joining([networkOf(wish.network).network]);
+  return await join(
+    session,
+    findEnvironment(session.home, place.name),
+    (claims) => [claims.take(place.address)],
+  );
+}
+
+/** For an application that comes back: the network that it had, at the same address, where nothing is said. */
+export async function joinForRestore(
+  session: Session,
+  wish: Wish,
+  { links = [] }: Inspection,
+): Promise<Joining> {
+  const [saved] = links;
+  const place = placeOf(wish);
+  if (place === undefined && (wish.network !== undefined || saved === undefined)) {
+    return new Joining([networkOf(wish.network).network]);
+  }
+  const environment = place === undefined
+    ? environmentOf(session, saved?.environment)
+    : findEnvironment(session.home, place.name);
+  const [former] = saved?.environment.id === environment.id ? saved.addresses : [];
+  return await join(session, environment, (claims) => {
+    if (place === undefined) return [claims.take(former)];
+    const keeps = place.address === undefined && former !== undefined && claims.isFree(former);
+    return [claims.take(keeps ? former : place.address)];
+  });
+}
+
+/** For clones: the environment of what they are clones of, where nothing is said, at addresses of their own. */
+export async function joinForClones(
+  session: Session,
+  wish: Wish,
+  saved: Environment | undefined,
+  count: number,
+): Promise<Joining> {
+  const place = placeOf(wish);
+  if (place === undefined && (wish.network !== undefined || saved === undefined)) {
+    const { network } = networkOf(wish.network);
+    return new Joining(Array.from({ length: count }, () => network));
+  }
+  const environment = place === undefined
+    ? environmentOf(session, saved)
+    : findEnvironment(session.home, place.name);
+  return await join(session, environment, (claims) => claims.takeMany(count, place?.address));
+}
+
+async function join(
+  session: Session,
+  environment: EnvironmentCard,
+  take: (claims: Claims) => NetworkLink[],
+): Promise<Joining> {
+  const claims = await Claims.open(session, environment);
+  try {
+    const links = take(claims);
+    claims.settle();
+    return new Joining(links.map((link) => ({ own: { links: [link] } })), claims);
+  } catch (error) {
+    claims[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Reads `NAME` or `NAME=ADDR`. */
+function placeOf({ vne, network }: Wish): { name: string; address?: string } | undefined {
+  if (vne === undefined) return undefined;
+  if (network !== undefined) {
+    throw StasisError.of("usage", "Could not use --vne and --network together", {
+      causes: ["an application in an environment has a network namespace of its own"],
+    });
+  }
+  const at = vne.indexOf("=");
+  return at < 0 ? { name: vne } : { name: vne.slice(0, at), address: vne.slice(at + 1) };
+}
+
+/** The environment that an application was in; another host has it under the same id. */
+function environmentOf(session: Session, saved: Environment | undefined): EnvironmentCard {
+  const found = listEnvironments(session.home).find(({ id }) => id === saved?.id);
+  if (found !== undefined) return found;
+  const { name, subnets } = saved ?? { name: "", subnets: [] };
+  const ranges = subnets.map((subnet) => ` --subnet ${subnet}`).join("");
+  throw StasisError.of(
+    "no_target",
+    `Could not find the environment "${name}", which the application was in`,
+    {
+      causes: [`no environment here has this name and ${subnets.join(" and ")}`],
+      hint: `Make it (stasis vne create ${name}${ranges}), name another with --vne, or use --network none`,
+    },
+  );
+}
