@@ -2,6 +2,15 @@
 
 import { must, Stage } from "./stage.ts";
 
+/** Switches loopback on, as on any host, and stays until nobody has its standard input any more. */
+const HOLDER = `
+import fcntl, socket, struct, sys
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+with socket.socket() as any: fcntl.ioctl(any, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+print("ready", flush=True)
+sys.stdin.read()
+`;
+
 export class NetworkHost implements AsyncDisposable {
   private constructor(readonly stage: Stage, readonly holder: Deno.ChildProcess) {}
 
@@ -17,7 +26,7 @@ export class NetworkHost implements AsyncDisposable {
     await this.#settled();
   }
 
-  /** unshare(1) is in the new namespace once it has become the program that it was given. */
+  /** unshare(1) is in the new namespace once the program that it was given has said so. */
   async #settled(): Promise<void> {
     const reader = this.holder.stdout.getReader();
     await reader.read();
@@ -63,6 +72,6 @@ export class NetworkHost implements AsyncDisposable {
 }
 
 function hold(): Deno.ChildProcess {
-  const args = ["--net", "sh", "-c", "echo ready; exec cat"];
+  const args = ["--net", "python3", "-c", HOLDER];
   return new Deno.Command("unshare", { args, stdin: "piped", stdout: "piped" }).spawn();
 }
