@@ -1,5 +1,5 @@
 import { EXIT_CODES, type Fault, StasisError } from "../ffi/error.ts";
-import type { CloneRequest, Home, Restored, RestoreRequest } from "../ffi/messages.ts";
+import type { Home, Restored, RestoreRequest } from "../ffi/messages.ts";
 import type { Template } from "./catalog/templates.ts";
 import { runHook, runInside } from "./hooks.ts";
 import { editsOf } from "./rules/texts.ts";
@@ -37,6 +37,12 @@ export async function makeClones(
   await new Cloning(session, template, plans.length, reports).make(plans);
 }
 
+/** All that can be decided ahead about a clone. */
+interface Prepared {
+  plan: Plan;
+  request: RestoreRequest & { home: Home };
+}
+
 class Cloning {
   readonly #made: Clone[] = [];
   #interrupted = false;
@@ -51,10 +57,10 @@ class Cloning {
   async make(plans: readonly Plan[]): Promise<void> {
     // Between steps a signal is noted, not lost.
     using _listening = this.session.interrupts.take(() => this.#interrupted = true);
-    const ready: Plan[] = [];
+    const ready: Prepared[] = [];
     for (const plan of plans) {
       const prepared = await this.#attempt(plan, () => this.#prepare(plan));
-      if (prepared !== undefined) ready.push(plan);
+      if (prepared !== undefined) ready.push(prepared);
     }
     for (let first = 0; first < ready.length; first += BATCH) {
       for (const clone of await this.#bringUp(ready.slice(first, first + BATCH), first > 0)) {
@@ -90,28 +96,25 @@ class Cloning {
     }
   }
 
-  async #prepare(plan: Plan): Promise<true> {
+  /** Runs the hooks, and then reads the files whose text is changed. */
+  async #prepare(plan: Plan): Promise<Prepared> {
     for (const words of plan.before) await runHook(this.session, words, environmentOf(this.template, plan));
-    return true;
+    this.#goOn();
+    return { plan, request: this.#request(plan) };
   }
 
-  /** Makes the applications. Those that live are among those made, whatever became of the others. */
-  async #bringUp(plans: readonly Plan[], checked: boolean): Promise<Clone[]> {
-    const asked: Plan[] = [];
-    const restores: CloneRequest["restores"] = [];
-    for (const plan of plans) {
-      // Reads the files whose text is changed, as they are now.
-      const request = await this.#attempt(plan, async () => await this.#request(plan, checked));
-      if (request === undefined) continue;
-      asked.push(plan);
-      restores.push(request);
-    }
+  /**
+   * Makes the applications. Those that live are among those made, whatever became of the others. `checked`: an earlier request
+   * had the image compared with its checksums.
+   */
+  async #bringUp(ready: readonly Prepared[], checked: boolean): Promise<Clone[]> {
+    const restores = ready.map(({ request }) => ({ ...request, checked }));
     const keep_going = this.reports.failed !== undefined;
     const { outcomes } = await this.session.perform("clone", { restores, keep_going });
     const made: Clone[] = [];
     const failed: [Plan, Fault][] = [];
     let left: Plan | undefined;
-    for (const [index, plan] of asked.entries()) {
+    for (const [index, { plan }] of ready.entries()) {
       const outcome = outcomes[index] ?? "left";
       if (outcome === "left") left ??= plan;
       else if ("failed" in outcome) failed.push([plan, outcome.failed]);
@@ -128,8 +131,7 @@ class Cloning {
     return made;
   }
 
-  /** `checked`: an earlier request had the image compared with its checksums. */
-  #request(plan: Plan, checked: boolean): RestoreRequest & { home: Home } {
+  #request(plan: Plan): RestoreRequest & { home: Home } {
     const { template, session } = this;
     const { name, hostname, files, tcp, network, customising } = plan;
     const edits = editsOf(customising);
@@ -143,7 +145,6 @@ class Cloning {
       ...(Object.keys(edits).length > 0 && { edits }),
       ...(network !== undefined && { network }),
       origin: { template: template.name, generation: template.generation },
-      checked,
       detach: true,
       terminal: false,
     };

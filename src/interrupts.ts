@@ -25,6 +25,11 @@ export class Interrupts {
     handler(signal);
   }
 
+  /** Lets whoever listened before hear a signal that came too late for the one who heard it. */
+  passOn(signal: Interrupting): void {
+    this.#handlers.at(-1)?.(signal);
+  }
+
   /** Hears signals until the answer is disposed of. */
   take(handler: Handler): Disposable {
     this.#handlers.push(handler);

@@ -5,7 +5,7 @@ import type { Application, Home, Operation, Request, Response } from "../ffi/mes
 import { byRelevance, resolveApplication } from "./catalog/applications.ts";
 import { isFolder, storeOf } from "./catalog/home.ts";
 import { catalogue, parseReference, pick, type Reference, type Snapshot } from "./catalog/snapshots.ts";
-import type { Interrupts } from "./interrupts.ts";
+import type { Interrupting, Interrupts } from "./interrupts.ts";
 import type { Output, OutputOptions } from "./ui/output.ts";
 import { withProgress } from "./ui/progress.ts";
 
@@ -35,8 +35,18 @@ export class Session {
   /** Runs an operation to its end, with progress. A signal cancels it; the end is awaited all the same. */
   async perform<Op extends Operation>(operation: Op, request: Request<Op>): Promise<Response<Op>> {
     const job = this.engine.start(operation, request);
-    using _listening = this.interrupts.take(() => job.cancel());
-    return await withProgress(job, this.output);
+    let heard: Interrupting | undefined;
+    const listening = this.interrupts.take((signal) => {
+      heard = signal;
+      job.cancel();
+    });
+    try {
+      return await withProgress(job, this.output);
+    } finally {
+      listening[Symbol.dispose]();
+      // The operation may have come to its end all the same, and the command may have more to do.
+      if (heard !== undefined) this.interrupts.passOn(heard);
+    }
   }
 
   /** The applications of this user: running ones first, newer ones before older ones. */

@@ -1,6 +1,7 @@
 import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
 import type { Application, Restored } from "../../ffi/messages.ts";
+import { findTemplate } from "../catalog/templates.ts";
 import type { Open, Session } from "../session.ts";
 import { formatEnding } from "../ui/ending.ts";
 import { formatDuration } from "../ui/format.ts";
@@ -9,9 +10,13 @@ import { outputOptions, verb } from "../verb.ts";
 /** `stasis rollback`: a running application goes back to an earlier snapshot of it, in place. */
 export function rollback(open: Open): CommandUnknownOpts {
   return verb("rollback", "Take a running application back to a snapshot of it, in place")
-    .usage("[options] APP (SNAPSHOT | DIR)")
+    .usage("[options] APP (SNAPSHOT | DIR | --template NAME)")
     .argument("<app>", "its name or AID")
-    .argument("<snapshot>", "an id, the beginning of one, APP@latest, APP@2, or a folder")
+    .argument("[snapshot]", "an id, the beginning of one, APP@latest, APP@2, or a folder")
+    .option(
+      "--template <NAME>",
+      "take the snapshot that a template was made of",
+    )
     .option("--force", "take a snapshot of another application as well")
     .addOption(
       new Option("--tcp <WHAT>", "restore TCP connections closed, or go on with them")
@@ -24,7 +29,7 @@ export function rollback(open: Open): CommandUnknownOpts {
       requireRunning(application);
       const { aid, origin } = application;
       const restored = await session.perform("restore", {
-        dir: await session.snapshotFolder(given),
+        dir: await imageOf(session, given, options.template),
         detach: true,
         terminal: false,
         tcp: options.tcp,
@@ -33,6 +38,21 @@ export function rollback(open: Open): CommandUnknownOpts {
       });
       report(session, application, restored);
     });
+}
+
+async function imageOf(
+  session: Session,
+  snapshot?: string,
+  template?: string,
+): Promise<string> {
+  if ((snapshot === undefined) === (template === undefined)) {
+    throw StasisError.of("usage", "Could not tell what to go back to", {
+      causes: [snapshot === undefined ? "neither SNAPSHOT nor --template was given" : "both were given"],
+      hint: 'Write "stasis rollback APP SNAPSHOT" or "stasis rollback APP --template NAME"',
+    });
+  }
+  if (snapshot !== undefined) return await session.snapshotFolder(snapshot);
+  return findTemplate(session.home, template ?? "").image;
 }
 
 function requireRunning(application: Application): void {

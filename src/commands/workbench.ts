@@ -33,7 +33,8 @@ class FakeEngine implements Engine {
 
   /** As the engine has it: those that run. Asked anew each time, as a test may add some. */
   #names(): { names: string[] } {
-    const { apps } = this.answers.ps as { apps: Application[] };
+    const given = this.answers.ps;
+    const { apps } = (typeof given === "function" ? given({}) : given) as { apps: Application[] };
     return { names: apps.filter((one) => one.state === "running").map((one) => one.name) };
   }
 

@@ -104,7 +104,7 @@ Deno.test("a signal in the middle of a branch leaves the application running, an
     `[hooks]\nafter = [["sh", "-c", "test {n} != 2 || sleep 60"]]\n`,
   );
   const child = stage.spawn("branch", "counter", "--count", "3", "--rules", rules);
-  await until("two of them", async () => (await running(stage)).length === 3 || undefined);
+  await until("all of them", async () => (await running(stage)).length === 4 || undefined);
   child.kill("SIGTERM");
   strictEqual((await child.status).code, 130);
   deepStrictEqual(await running(stage), ["counter"]);

@@ -31,6 +31,27 @@ Deno.test("redis goes back to what it held, under its AID and on its port", asyn
   strictEqual((await stage.application("redis")).state, "exited");
 });
 
+Deno.test("an application goes back to what a template of it holds, in memory or not", async () => {
+  await using stage = await Stage.open();
+  const port = String(freePort());
+  const redis = (...args: string[]) => must(["redis-cli", "-p", port, ...args]);
+  await stage.run("redis", "redis-server", "--port", port, "--save", "", "--dir", stage.folder);
+  await until("redis answer", async () => (await redis("ping")) === "PONG" || undefined);
+  await redis("set", "key", "old");
+  await stage.stasis("snapshot", "redis", "-q");
+  await stage.stasis("template", "create", "redis@latest", "--name", "warm");
+  for (let round = 0; round < 2; round++) {
+    await redis("set", "key", "new");
+    await stage.stasis("rollback", "redis", "--template", "warm");
+    strictEqual(await redis("get", "key"), "old");
+    if (round === 0) await stage.stasis("template", "load", "warm");
+  }
+  await stage.stasis("template", "unload", "warm");
+  strictEqual(await redis("set", "key", "newer"), "OK", "what it has is its own");
+  strictEqual((await stage.attempt("rollback", "redis")).code, 2);
+  strictEqual((await stage.attempt("rollback", "redis", "redis@latest", "--template", "warm")).code, 2);
+});
+
 Deno.test("those who wait for an application, follow its log or sit at it go along with it", async () => {
   await using stage = await Stage.open();
   const program = await stage.write(

@@ -58,10 +58,9 @@ pub fn running_names(home: &Home) -> Vec<String> {
 
 /// Whether the helper is there. It is not woken up: there may be hundreds.
 fn runs(home: &Home, meta: &Meta) -> bool {
-    match meta.init {
-        Some(init) => hosted::lives(init.pid, init.start_ticks),
-        None => Link::connect(home, &meta.aid).is_ok(),
-    }
+    let known = meta.init.is_some_and(|init| hosted::lives(init.pid, init.start_ticks));
+    // One that took another's place is not written down where the command was killed just then.
+    known || Link::connect(home, &meta.aid).is_ok()
 }
 
 /// `None` for a restore that came to nothing and whose maker could not clean up: that is done here.
