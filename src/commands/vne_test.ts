@@ -32,6 +32,9 @@ class Town implements Disposable {
     verify: { ok: true, bytes: 1 },
     run: (request: RunRequest) => this.#live(request),
     restore: (request: RunRequest) => this.#live(request),
+    clone: ({ restores }: { restores: RunRequest[] }) => ({
+      outcomes: restores.map((request) => ({ made: this.#live(request) })),
+    }),
     make_environment: (request: unknown) => this.refusal ?? void this.environments.push(request),
     remove_environment: {},
     inspect_environment: { present: true, bridge: "st-000000", links: [], stopped: { spoofed: 3 } },
