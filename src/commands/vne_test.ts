@@ -1,6 +1,14 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { StasisError } from "../../ffi/error.ts";
-import type { Application, Inspection, Network, NetworkLink, RunRequest } from "../../ffi/messages.ts";
+import type {
+  Application,
+  CloneRequest,
+  Inspection,
+  Network,
+  NetworkLink,
+  RestoreRequest,
+  RunRequest,
+} from "../../ffi/messages.ts";
 import { type Answers, type Outcome, stasis } from "./workbench.ts";
 
 const SNAPSHOT: Inspection = {
@@ -32,9 +40,11 @@ class Town implements Disposable {
     verify: { ok: true, bytes: 1 },
     run: (request: RunRequest) => this.#live(request),
     restore: (request: RunRequest) => this.#live(request),
-    clone: ({ restores }: { restores: RunRequest[] }) => ({
-      outcomes: restores.map((request) => ({ made: this.#live(request) })),
+    clone: ({ restores }: CloneRequest) => ({
+      outcomes: restores.map((one) => ({ made: this.#live(one) })),
     }),
+    loaded: { templates: [] },
+    names: () => ({ names: this.apps.filter((one) => one.state === "running").map((one) => one.name) }),
     make_environment: (request: unknown) => this.refusal ?? void this.environments.push(request),
     remove_environment: {},
     inspect_environment: { present: true, bridge: "st-000000", links: [], stopped: { spoofed: 3 } },
@@ -49,7 +59,7 @@ class Town implements Disposable {
     return town;
   }
 
-  #live({ name, network = "host" }: RunRequest): unknown {
+  #live({ name = "", network = "host" }: Pick<RestoreRequest, "name" | "network">): unknown {
     if (this.refusal !== undefined) return this.refusal;
     this.networks.push(network);
     const aid = `aa00000000${this.apps.length + 10}`;
@@ -207,7 +217,8 @@ Deno.test("each clone has an address of its own, in the environment of the snaps
   await town.stasis("clone", "t", "--count", "2", "--vne", "shop=10.10.2.9");
   const [network] = town.networks;
   town.saved = network === undefined || network === "host" ? [] : network.own.links ?? [];
-  await town.stasis("clone", "t", "--count", "2", "--name", "more");
+  await town.stasis("template", "create", `${town.base}/image`, "--name", "joined");
+  await town.stasis("clone", "joined", "--count", "2");
   deepStrictEqual(town.addresses.flat(), ["10.10.2.1", "10.10.2.9", "10.10.2.10", "10.10.2.2", "10.10.2.3"]);
   deepStrictEqual(town.claims, []);
 });
