@@ -138,14 +138,12 @@ impl Environment {
     /// A route of this host into one of the ranges that is not the environment's own.
     pub fn conflict(&self) -> Result<Option<Conflict>> {
         let host = Rtnetlink::open()?;
-        let links = host.links()?;
-        let name =
-            |number| links.iter().find(|link| Some(link.number) == number).map(|link| link.name.clone());
-        let own = self.id.bridge();
+        let own = host.link(&self.id.bridge())?.map(|bridge| bridge.number);
         for way in host.routes()? {
-            let link = name(way.link);
             let taken = self.subnets.iter().find(|subnet| subnet.overlaps(&way.to));
-            if let (Some(subnet), true) = (taken, link.as_ref() != Some(&own)) {
+            if let (Some(subnet), true) = (taken, own.is_none() || way.link != own) {
+                let links = host.links()?.into_iter();
+                let link = links.filter(|link| Some(link.number) == way.link).map(|link| link.name).next();
                 return Ok(Some(Conflict { subnet: *subnet, route: way.to, link }));
             }
         }
@@ -160,12 +158,13 @@ impl Environment {
 
     /// The links of members on this host, by number.
     fn ports(&self, host: &Rtnetlink) -> Result<Vec<(u32, Link)>> {
+        let Some(bridge) = host.link(&self.id.bridge())? else { return Ok(Vec::new()) };
         let prefix = self.id.port_prefix();
         let number = |link: &Link| {
             let digits = link.name.strip_prefix(&prefix)?;
             u32::from_str_radix(digits, 16).ok().filter(|number| *number < MAX_NUMBER)
         };
-        let links = host.links()?.into_iter();
+        let links = host.ports(bridge.number)?.into_iter();
         let mut ports: Vec<_> = links.filter_map(|link| Some((number(&link)?, link))).collect();
         ports.sort_by_key(|(number, _)| *number);
         Ok(ports)

@@ -55,6 +55,16 @@ impl Rtnetlink {
         Ok(found.iter().map(describe).collect())
     }
 
+    /// The ports of a bridge.
+    pub fn ports(&self, bridge: u32) -> Result<Vec<Link>> {
+        let mut question = LinkMessage::default();
+        question.attributes.push(LinkAttribute::Controller(bridge));
+        let found: Vec<LinkMessage> =
+            self.dump(libc::RTM_GETLINK, &question).attempt(|| "list the ports of a bridge")?;
+        // Kernels before 4.6 list all links.
+        Ok(found.iter().map(describe).filter(|link| link.bridge == Some(bridge)).collect())
+    }
+
     /// The link of that name.
     pub fn link(&self, name: &str) -> Result<Option<Link>> {
         let found =
