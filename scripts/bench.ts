@@ -4,7 +4,7 @@
  * one run.
  *
  *     deno task bench [--only snapshots|ids|templates] [--rounds N] [--sizes 16,256,1024]
- *         [--template-sizes 64,1024,4096]
+ *         [--template-sizes 64,256,1024,4096]
  */
 
 import { parseArgs } from "node:util";
@@ -19,7 +19,7 @@ const { values } = parseArgs({
     only: { type: "string" },
     rounds: { type: "string", default: "5" },
     sizes: { type: "string", default: "16,256,1024" },
-    "template-sizes": { type: "string", default: "64,1024,4096" },
+    "template-sizes": { type: "string", default: "64,256,1024,4096" },
   },
 });
 

@@ -1,6 +1,6 @@
 /**
  * What clones of a template in memory cost: one, and a hundred at once; how long they take beside the command's own start,
- * and how much memory each adds to the host.
+ * how much memory each adds to the host, and how long it takes to roll an application back to what is in memory.
  */
 
 import { show, summarise, table } from "./statistics.ts";
@@ -29,6 +29,9 @@ interface Cost {
   /** What the processes of a clone have for themselves, and the tables of their pages. */
   own: number[];
   tables: number[];
+  /** A rollback by itself, and the whole command beyond its own start. */
+  rollback: number[];
+  rollbackCommand: number[];
 }
 
 /** Prints a table for templates of these sizes in MiB. */
@@ -44,6 +47,8 @@ export async function benchTemplates(
     "each takes, MiB",
     "own pages, MiB",
     "page tables, MiB",
+    "rollback itself, ms",
+    "rollback beyond the command's start, ms",
   ]];
   for (const mebibytes of sizes) {
     rows.push([`${mebibytes} MiB`, ...columns(await measure(product, rounds, mebibytes))]);
@@ -56,7 +61,16 @@ async function measure(product: string, rounds: number, mebibytes: number): Prom
   const bench = new Bench(product, folder);
   try {
     await bench.load(mebibytes * MIB);
-    const cost: Cost = { start: [], one: [], many: [], taken: [], own: [], tables: [] };
+    const cost: Cost = {
+      start: [],
+      one: [],
+      many: [],
+      taken: [],
+      own: [],
+      tables: [],
+      rollback: [],
+      rollbackCommand: [],
+    };
     for (let round = 0; round < rounds; round++) await bench.round(cost);
     return cost;
   } finally {
@@ -75,14 +89,21 @@ class Bench {
     while (!await Deno.stat(ready).then(() => true, () => false)) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    await this.#stasis("snapshot", "idle", "--out", `${this.folder}/image`, "--stop");
+    await this.#stasis("snapshot", "idle", "--out", `${this.folder}/image`);
     await this.#stasis("template", "create", `${this.folder}/image`, "--name", "idle");
     await this.#stasis("template", "load", "idle", "--limit", `${size * 2}`);
+    await this.#removeAll();
   }
 
   async round(cost: Cost): Promise<void> {
     cost.start.push(await this.#timed("--version"));
     cost.one.push(await this.#timed("clone", "idle", "--name", "one"));
+    const begun = performance.now();
+    const told = JSON.parse(
+      await this.#stasis("rollback", "one", `${this.folder}/image`, "--force", "--json"),
+    );
+    cost.rollbackCommand.push(performance.now() - begun - (cost.start.at(-1) ?? 0));
+    cost.rollback.push((told as { total_us: number }).total_us / 1000);
     await this.#removeAll();
     const before = Deno.systemMemoryInfo().available;
     cost.many.push(await this.#timed("clone", "idle", "--count", String(MANY), "--name", "many"));
@@ -147,5 +168,7 @@ function columns(cost: Cost): string[] {
     mebibytes(cost.taken),
     mebibytes(cost.own),
     mebibytes(cost.tables),
+    show(summarise(cost.rollback)),
+    show(summarise(cost.rollbackCommand)),
   ];
 }
