@@ -175,6 +175,17 @@ root(
   },
 );
 
+root("clones of a template in memory have networks of their own as well", async () => {
+  await using stage = await Stage.open();
+  const { start, add } = await pair(stage);
+  await start("pair", "--network", "none");
+  await template(stage, "pair");
+  await stage.stasis("template", "load", "t");
+  const names = await clones(stage, "--count", "3");
+  for (const [index, name] of names.entries()) strictEqual(await add(name, index), `${index}|hello|letter`);
+  await stage.stasis("template", "unload", "t");
+});
+
 root(
   "clones of an application on the host's network get namespaces of their own with --network none",
   async () => {
