@@ -35,7 +35,7 @@ def look(word):
     with open(at("note"), "r+") as file: file.write(word[:5].ljust(5))
     mapped[:5] = word[:5].ljust(5).encode()
     for file in (renamed, twice):
-        file.seek(0); file.write(word); file.flush()
+        file.seek(0); file.write(word); file.truncate(); file.flush()
     log.write(word + " "); log.flush()
     reader.seek(0); gone.seek(0)
     read = lambda name: open(at(name)).read().rstrip("\\0")
@@ -62,7 +62,7 @@ async function start(stage: Stage): Promise<string> {
   const folder = `${stage.folder}/ledger`;
   await Deno.mkdir(`${folder}/inner`, { recursive: true });
   await stage.write("ledger/left alone", "as it was");
-  if (stage.product.length > 1) await must(["chown", "-R", "nobody", folder]);
+  if (stage.product.length > 1) await must(["chown", "-R", "nobody:nogroup", folder]);
   await stage.stasis("run", "-d", "--name", "ledger", "--volume", folder, "--", "python3", program, folder);
   await until("the program run", async () => (await stage.logs("ledger")).includes("ready") || undefined);
   return folder;

@@ -15,6 +15,8 @@ const OF_OVERLAYS: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
 /// Set by the kernel's security modules for files that they watch over; only what programs set is kept.
 const SECURITY: &[u8] = b"security.";
 const CAPABILITY: &[u8] = b"security.capability";
+/// What errors say that was attempted.
+pub const SET_OWNER: &str = "set the owner of";
 
 /// Reads what a file has of its own. `name` is for messages.
 pub fn read(path: &Path, name: &Path) -> Result<Vec<AttributeV1>> {
@@ -43,7 +45,7 @@ pub fn read(path: &Path, name: &Path) -> Result<Vec<AttributeV1>> {
 pub fn put(entry: &EntryV1, mode: u32, path: &Path) -> Result<()> {
     let now = fs::symlink_metadata(path).doing("examine", path)?;
     if (now.uid(), now.gid()) != (entry.uid, entry.gid) {
-        lchown(path, Some(entry.uid), Some(entry.gid)).doing("set the owner of", path)?;
+        lchown(path, Some(entry.uid), Some(entry.gid)).doing(SET_OWNER, path)?;
     }
     let is_link = now.file_type().is_symlink();
     if !is_link {

@@ -107,7 +107,7 @@ impl Walk<'_> {
                 done => done?,
             }
         }
-        attributes::put(&entry, entry.mode_in_capture(), &made)
+        put(&entry, &made, &name)
     }
 
     fn item(&mut self, here: &Here) -> Result<()> {
@@ -173,7 +173,7 @@ impl Walk<'_> {
             BodyV1::Device { block, number: meta.rdev() }
         };
         let entry = entry(here.path.clone(), body, meta, attributes);
-        attributes::put(&entry, entry.mode, &to)?;
+        put(&entry, &to, name)?;
         Ok(entry)
     }
 
@@ -181,22 +181,25 @@ impl Walk<'_> {
         let layers = self.circumstances.layers.zip(here.position);
         let real = layers.map_or(Real::Unknown, |(layers, folder)| layers.file(folder, here.name));
         let is_mapped = self.circumstances.mapped.contains(&(meta.dev(), meta.ino()));
-        let source = match real {
+        let again = |entry: &EntryV1| EntryV1 { path: ByteBuf::from(here.path.clone()), ..entry.clone() };
+        let (place, real_meta) = match real {
             Real::Captured(entry, path) if is_same(entry, meta) && fs::hard_link(&path, to).is_ok() => {
-                return Ok(EntryV1 { path: ByteBuf::from(here.path.clone()), ..entry.clone() });
+                return Ok(again(entry));
             }
-            Real::Changed(path) => open_file(&path),
-            _ => open_file(&here.place),
+            Real::Changed(path) => {
+                let meta = fs::symlink_metadata(&path).doing("examine", name)?;
+                (path, meta)
+            }
+            _ => (here.place.clone(), meta.clone()),
         };
-        let source = source.doing("open", name)?;
+        let known = self.circumstances.known.find(&real_meta).filter(|_| !is_mapped);
+        if let Some((entry, _)) = known.filter(|(_, path)| fs::hard_link(path, to).is_ok()) {
+            return Ok(again(entry));
+        }
+        let source = open_file(&place).doing("open", name)?;
         let found = source.metadata().doing("examine", name)?;
         if !found.is_file() {
             return Err(Error::refused(name, "it was replaced meanwhile"));
-        }
-        if let Some((entry, path)) = self.circumstances.known.find(&found).filter(|_| !is_mapped)
-            && fs::hard_link(path, to).is_ok()
-        {
-            return Ok(EntryV1 { path: ByteBuf::from(here.path.clone()), ..entry.clone() });
         }
         let attributes = attributes::read(&here.place, name)?;
         let target = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(to);
@@ -206,8 +209,20 @@ impl Walk<'_> {
         let origin = (is_settled && !is_mapped && self.circumstances.true_times).then_some(origin);
         let body = BodyV1::File { size: found.len(), checksum: 0, origin };
         let entry = entry(here.path.clone(), body, meta, attributes);
-        attributes::put(&entry, entry.mode_in_capture(), to)?;
+        put(&entry, to, name)?;
         Ok(entry)
+    }
+}
+
+/// Makes a captured file what it was. Only the privileged can give a file to others.
+fn put(entry: &EntryV1, to: &Path, name: &Path) -> Result<()> {
+    match attributes::put(entry, entry.mode_in_capture(), to) {
+        Err(Error::Io { doing: attributes::SET_OWNER, source, .. })
+            if source.raw_os_error() == Some(libc::EPERM) =>
+        {
+            Err(Error::refused(name, "it belongs to another user or group; run stasis as root"))
+        }
+        done => done,
     }
 }
 

@@ -4,6 +4,7 @@ use crate::attributes;
 use crate::content;
 use crate::error::{Doing, Error, Result};
 use crate::known::modified_ns;
+use crate::replica;
 use crate::tree::{BodyV1, EntryV1, TreeV1, below};
 use std::collections::HashMap;
 use std::fs::{self, Metadata, OpenOptions};
@@ -119,19 +120,31 @@ fn sum(folder: &Path, entry: &EntryV1, size: u64, go_on: &mut dyn FnMut(u64) -> 
     content::checksum(&file, size, go_on).doing("read", &place)?.ok_or(Error::Cancelled)
 }
 
+/// More files than these are written through to the disk by writing its whole file system.
+const FEW: usize = 128;
+
 impl TreeV1 {
-    /// Notes the checksums of files that were copied into the capture in `folder`; those of earlier captures are known.
+    /// Notes the checksums of files that were copied into the capture in `folder`, and sees to it that they and all names
+    /// are on the disk. Those of earlier captures are known, and are there.
     ///
     /// # Errors
     /// `Io`; `Cancelled` when `go_on`, which hears how many bytes were read since it was last asked, returns false.
-    pub fn add_checksums(&mut self, folder: &Path, go_on: &mut dyn FnMut(u64) -> bool) -> Result<()> {
-        for entry in &mut self.entries {
-            let BodyV1::File { size, checksum: 0, .. } = entry.body else { continue };
-            let sum = sum(folder, entry, size, go_on)?;
+    pub fn complete(&mut self, folder: &Path, go_on: &mut dyn FnMut(u64) -> bool) -> Result<()> {
+        let is_new = |entry: &EntryV1| matches!(entry.body, BodyV1::File { checksum: 0, .. });
+        let everything = self.entries.iter().filter(|entry| is_new(entry)).count() > FEW;
+        for entry in self.entries.iter_mut().filter(|entry| is_new(entry)) {
+            let sum = sum(folder, entry, entry.size(), go_on)?;
             if let BodyV1::File { checksum, .. } = &mut entry.body {
                 *checksum = sum;
             }
+            if !everything {
+                replica::sync(&entry.below(folder), false)?;
+            }
         }
-        Ok(())
+        if everything {
+            return replica::sync(folder, true);
+        }
+        let folders = self.entries.iter().filter(|entry| matches!(entry.body, BodyV1::Folder));
+        folders.map(|entry| entry.below(folder)).try_for_each(|folder| replica::sync(&folder, false))
     }
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 /// # Errors
 /// `Io`. What was made of `to` stays.
 pub fn link(tree: &TreeV1, from: &Path, to: &Path) -> Result<()> {
-    make(tree, to, EntryV1::mode_in_capture, &|entry| {
+    make(tree, to, &|_| true, EntryV1::mode_in_capture, &|entry| {
         // Refused on another file system, for a file of somebody else, and when it has as many names as it can have.
         match fs::hard_link(entry.below(from), entry.below(to)) {
             Ok(()) => Ok(()),
@@ -31,16 +31,27 @@ pub fn link(tree: &TreeV1, from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// `Io`. What was made of `to` stays.
 pub fn copy(tree: &TreeV1, from: &Path, to: &Path) -> Result<()> {
-    make(tree, to, |entry| entry.mode, &|entry| copy_node(tree, entry, from, to, entry.mode))
+    copy_some(tree, from, to, &|_| true)
+}
+
+/// The same for entries that are `wanted`, by their places in the tree. With each of them the folders above it must be.
+///
+/// # Errors
+/// `Io`. What was made of `to` stays.
+pub fn copy_some(tree: &TreeV1, from: &Path, to: &Path, wanted: &dyn Fn(usize) -> bool) -> Result<()> {
+    make(tree, to, wanted, |entry| entry.mode, &|entry| copy_node(tree, entry, from, to, entry.mode))
 }
 
 fn make(
     tree: &TreeV1,
     to: &Path,
+    wanted: &dyn Fn(usize) -> bool,
     mode: impl Fn(&EntryV1) -> u32,
     node: &dyn Fn(&EntryV1) -> Result<()>,
 ) -> Result<()> {
-    for entry in &tree.entries {
+    let chosen = tree.entries.iter().enumerate().filter(|(place, _)| wanted(*place));
+    let entries: Vec<&EntryV1> = chosen.map(|(_, entry)| entry).collect();
+    for entry in &entries {
         if matches!(entry.body, BodyV1::Folder) {
             let folder = entry.below(to);
             DirBuilder::new().mode(0o700).create(&folder).doing("make", &folder)?;
@@ -49,7 +60,7 @@ fn make(
         }
     }
     // Inner ones first: what is put into a folder changes its times.
-    for entry in tree.entries.iter().rev().filter(|entry| matches!(entry.body, BodyV1::Folder)) {
+    for entry in entries.into_iter().rev().filter(|entry| matches!(entry.body, BodyV1::Folder)) {
         attributes::put(entry, mode(entry), &entry.below(to))?;
     }
     Ok(())
@@ -105,12 +116,17 @@ fn open_up(folder: &Path) {
     }
 }
 
-/// Writes the file system of a folder through to its disk.
+/// Writes a file, a folder's entries, or with `everything` the whole file system that it is on through to the disk.
 ///
 /// # Errors
 /// `Io`, such as of a disk that fails.
-pub fn sync(folder: &Path) -> Result<()> {
+pub fn sync(path: &Path, everything: bool) -> Result<()> {
     use std::os::fd::AsFd;
-    let open = File::open(folder).doing("open", folder)?;
-    sys::trees::sync_file_system(open.as_fd()).doing("write through to the disk", folder)
+    let open = File::open(path).doing("open", path)?;
+    let done = if everything {
+        sys::trees::sync_file_system(open.as_fd())
+    } else {
+        open.sync_all().map_err(Into::into)
+    };
+    done.doing("write through to the disk", path)
 }

@@ -65,7 +65,7 @@ fn with<'a>(known: &'a Known, mapped: &'a HashSet<(u64, u64)>) -> Circumstances<
 
 fn capture(from: &Path, to: &Path, known: &Known) -> TreeV1 {
     let mut tree = volume::capture(from, from, to, &with(known, &HashSet::new())).unwrap();
-    tree.add_checksums(to, &mut |_| true).unwrap();
+    tree.complete(to, &mut |_| true).unwrap();
     tree
 }
 
@@ -233,7 +233,7 @@ fn what_an_overlay_left_alone_is_not_copied() {
     let circumstances = Circumstances { layers: Some(&layers), ..with(&known, &mapped) };
     let to = scratch.at("to");
     let mut tree = volume::capture(&merged, &merged, &to, &circumstances).unwrap();
-    tree.add_checksums(&to, &mut |_| true).unwrap();
+    tree.complete(&to, &mut |_| true).unwrap();
     assert_eq!(inode(&lower.join("sparse")), inode(&to.join("sparse")));
     assert_ne!(inode(&lower.join("empty")), inode(&to.join("empty")));
     assert_eq!(fs::read(to.join("empty")).unwrap(), b"changed");

@@ -56,7 +56,7 @@ pub fn put_back(
         built.push(Built(new.clone()));
         let failed = |error| fault(&error, "put back", &volume.path);
         volume::copy(&volume.tree, &place(&request.dir, number), &new).map_err(failed)?;
-        volume::sync(&new).map_err(failed)?;
+        volume::sync(&new, true).map_err(failed)?;
     }
     let mut back = Vec::with_capacity(chain.volumes.len());
     for (volume, built) in chain.volumes.iter().zip(&built) {

@@ -113,9 +113,10 @@ impl Collector {
         for (number, volume) in saved.iter_mut().enumerate() {
             let wrong = |error: volume::Error| fault(&error, "capture", &volume.path);
             let mut go_on = |_| !control.cancelled();
-            volume.tree.add_checksums(&place(&self.image, number), &mut go_on).map_err(wrong)?;
+            volume.tree.complete(&place(&self.image, number), &mut go_on).map_err(wrong)?;
         }
-        volume::sync(&self.image).map_err(|error| fault(&error, "capture", &saved[0].path))
+        let folder = self.image.join(super::FOLDER);
+        volume::sync(&folder, false).map_err(|error| fault(&error, "capture", &saved[0].path))
     }
 
     /// Notes where the next snapshot finds what it need not copy. Without that note it copies everything.

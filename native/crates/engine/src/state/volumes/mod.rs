@@ -113,7 +113,7 @@ pub fn link(request: LinkVolumes, control: &Control) -> Result<Linked> {
         let (from, to) = (place(&request.from, number), place(&request.to, number));
         volume::link(&volume.tree, &from, &to).map_err(|error| fault(&error, "copy", &volume.path))?;
     }
-    volume::sync(&folder).map_err(|error| fault(&error, "copy", &volumes[0].path))?;
+    volume::sync(&folder, true).map_err(|error| fault(&error, "copy", &volumes[0].path))?;
     Ok(Linked { volumes: volumes.len() })
 }
 

@@ -16,19 +16,18 @@ use ::capsule::{Building, VOLUMES, ViewKind, Volume};
 use abi::request::{Home, Restore, Volumes};
 use abi::wire::View;
 use abi::{Code, Fault};
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use volume::BodyV1 as EntryBody;
 
 /// The volumes that a restore has given views of, and what it has done to the host for that, which is undone unless
 /// [`keep`](Self::keep) is called.
 #[derive(Default)]
 pub struct Views {
-    /// Paths of volumes that are not the host's folders.
-    own: Vec<String>,
+    /// Paths of volumes whose files are not those that were captured, but like them.
+    renewed: Vec<String>,
     /// Folders of the host that were made to be covered, outer ones first.
     made: Vec<PathBuf>,
     back: Vec<back::PutBack>,
@@ -36,9 +35,9 @@ pub struct Views {
 }
 
 impl Views {
-    /// Whether a file of the application is in a view of its own: its inode is another one than it was.
+    /// Whether a file of the application is where everything is as it was captured, and has another inode than it had.
     pub fn contain(&self, path: &[u8]) -> bool {
-        self.own.iter().any(|own| is_within(path, own))
+        self.renewed.iter().any(|renewed| is_within(path, renewed))
     }
 
     /// The application lives.
@@ -73,20 +72,15 @@ pub fn apply(chain: &Chain, request: &Restore, place: &mut Place) -> Result<(Vie
         let view = match request.volumes {
             Volumes::Own => {
                 cover(volume, &mut views, &mut notes)?;
-                Some(own(number, volume, request, building)?)
+                Some(own(number, volume, &used(chain, volume, &request.files), request, building)?)
             }
             Volumes::Host | Volumes::Back => require_folder(volume).map(|()| None)?,
         };
-        if let Some(ViewKind::Overlay { .. }) = view {
-            let top = PathBuf::from(OsStr::from_bytes(&[&place.root[..], volume.path.as_bytes()].concat()));
-            settle(volume, &top).map_err(|error| fault(&error, "prepare a view of", &volume.path))?;
-            copy_up(&used(chain, volume, &request.files), volume, &top)?;
-        }
         noted.push(Volume { path: volume.path.clone(), view });
     }
     building.note_volumes(noted);
-    if request.volumes == Volumes::Own {
-        views.own = chain.volumes.iter().map(|volume| volume.path.clone()).collect();
+    if request.volumes != Volumes::Host {
+        views.renewed = chain.volumes.iter().map(|volume| volume.path.clone()).collect();
     }
     Ok((views, notes))
 }
@@ -119,7 +113,13 @@ fn cover(volume: &VolumeV1, views: &mut Views, notes: &mut Vec<String>) -> Resul
 }
 
 /// Makes a view in the application's state folder, and mounts it.
-fn own(number: usize, volume: &VolumeV1, request: &Restore, building: &mut Building) -> Result<ViewKind> {
+fn own(
+    number: usize,
+    volume: &VolumeV1,
+    used: &BTreeSet<&[u8]>,
+    request: &Restore,
+    building: &mut Building,
+) -> Result<ViewKind> {
     let folder = building.folder().join(VOLUMES).join(number.to_string());
     let what = || format!("Could not make a view of the volume \"{}\"", volume.path);
     DirBuilder::new().mode(0o700).recursive(true).create(&folder).explain(what)?;
@@ -131,9 +131,8 @@ fn own(number: usize, volume: &VolumeV1, request: &Restore, building: &mut Build
     let overlay = ViewKind::Overlay { user: in_user_namespace() };
     make_layer(volume, &captured, &folder, &request.home)?;
     DirBuilder::new().mode(0o700).create(folder.join("work")).explain(what)?;
-    // What the view's own folder is like is what the upper layer's is like.
-    let top = volume::TreeV1 { entries: volume.tree.entries[..1].to_vec() };
-    volume::copy(&top, &captured, &folder.join("upper"))
+    let first = in_upper(volume, used);
+    volume::copy_some(&volume.tree, &captured, &folder.join("upper"), &|place| first.contains(&place))
         .map_err(|error| fault(&error, "make a view of", &volume.path))?;
     if building.mount(view(overlay)?)? {
         return Ok(overlay);
@@ -188,48 +187,35 @@ fn make_layer(volume: &VolumeV1, captured: &Path, folder: &Path, home: &Home) ->
     }
 }
 
-/// Makes of the view what the captured folder was, where that differs from what a capture can be: names of one file,
-/// which an overlay would take for files of their own once it is written to, and modes that deny their owner to read.
-fn settle(volume: &VolumeV1, top: &Path) -> volume::Result<()> {
+/// What the upper layer begins with, by place in the tree: with its folders, everything that an overlay would not show as
+/// it was. Names of one file become files of their own once one of them is written to; modes that deny their owner to
+/// read are not those in the capture; and a descriptor of a captured file would go on showing that when somebody else
+/// writes to the file, so whatever the application has open is copied before.
+fn in_upper(volume: &VolumeV1, used: &BTreeSet<&[u8]>) -> BTreeSet<usize> {
     let entries = &volume.tree.entries;
-    let doing = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| volume::Error::Io { doing: "prepare", path, source }
-    };
-    let mut touched = BTreeSet::new();
-    for entry in entries {
-        let volume::BodyV1::Same { entry: first } = entry.body else { continue };
-        let (first, path) = (&entries[first as usize], entry.below(top));
-        touch(&first.below(top)).map_err(doing(&path))?;
-        fs::remove_file(&path).map_err(doing(&path))?;
-        fs::hard_link(first.below(top), &path).map_err(doing(&path))?;
-        let end = entry.path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-        touched.insert(entry.path[..end].to_vec());
-    }
-    for entry in entries.iter().rev().filter(|entry| entry.mode != entry.mode_in_capture()) {
-        let path = entry.below(top);
-        if matches!(entry.body, volume::BodyV1::Folder | volume::BodyV1::File { .. }) {
-            fs::set_permissions(&path, Permissions::from_mode(entry.mode)).map_err(doing(&path))?;
+    let mut places = BTreeSet::from([0]);
+    for (place, entry) in entries.iter().enumerate() {
+        if let EntryBody::Same { entry: first } = entry.body {
+            places.extend([first as usize, place]);
+        }
+        let is_file = matches!(entry.body, EntryBody::File { .. });
+        let other_mode = entry.mode != entry.mode_in_capture();
+        if other_mode || (is_file && used.contains(entry.path.as_slice())) {
+            places.insert(place);
         }
     }
-    for entry in entries.iter().filter(|entry| touched.contains(entry.path.as_slice())) {
-        let path = entry.below(top);
-        sys::paths::set_times(&path, entry.accessed_ns, entry.modified_ns, true)
-            .map_err(|errno| doing(&path)(errno.into()))?;
+    // One of the names that a file has is open: it has all of them there already.
+    let folders: HashMap<&[u8], usize> =
+        entries.iter().enumerate().map(|(place, entry)| (entry.path.as_slice(), place)).collect();
+    for place in places.clone() {
+        let path = entries[place].path.as_slice();
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+        places.extend(ends.filter_map(|end| folders.get(&path[..end])));
     }
-    Ok(())
+    places
 }
 
-/// Brings a file into the upper layer as it is. Setting what is set already does so.
-fn touch(path: &Path) -> std::io::Result<()> {
-    let meta = fs::symlink_metadata(path)?;
-    if meta.is_symlink() {
-        return lchown(path, Some(meta.uid()), Some(meta.gid()));
-    }
-    fs::set_permissions(path, Permissions::from_mode(meta.mode() & 0o7777))
-}
-
-/// Files of a volume that the application has open or mapped for sharing.
+/// Files of a volume that the application has open or mapped for sharing, by their paths below it.
 fn used<'a>(chain: &'a Chain, volume: &VolumeV1, files: &BTreeMap<String, String>) -> BTreeSet<&'a [u8]> {
     let open = chain.descriptions.iter().filter_map(|description| match &description.kind {
         KindV1::Regular(regular) if description.flags & libc::O_PATH == 0 => Some(&regular.file),
@@ -250,24 +236,6 @@ fn used<'a>(chain: &'a Chain, volume: &VolumeV1, files: &BTreeMap<String, String
             && is_within(&file.path, &volume.path)
             && moved(&file.path, files).is_none()
     };
-    open.chain(mapped).filter(is_of_volume).map(|file| file.path.as_slice()).collect()
-}
-
-/// Has files copied to the upper layer before they are opened: a descriptor of the lower one would go on showing it when
-/// somebody else writes to the file.
-fn copy_up(paths: &BTreeSet<&[u8]>, volume: &VolumeV1, top: &Path) -> Result<()> {
-    for path in paths {
-        let rest = &path[volume.path.len()..];
-        let file = top.join(OsStr::from_bytes(rest.strip_prefix(b"/").unwrap_or(rest)));
-        match touch(&file) {
-            // Whoever opens it says so.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            done => {
-                done.explain(|| {
-                    format!("Could not copy \"{}\" for its own view", String::from_utf8_lossy(path))
-                })?;
-            }
-        }
-    }
-    Ok(())
+    let below = |file: &'a FileRefV1| &file.path[(volume.path.len() + 1).min(file.path.len())..];
+    open.chain(mapped).filter(is_of_volume).map(below).collect()
 }
