@@ -215,12 +215,17 @@ fn in_upper(volume: &VolumeV1, used: &BTreeSet<&[u8]>) -> BTreeSet<usize> {
     places
 }
 
-/// Files of a volume that the application has open or mapped for sharing, by their paths below it.
+/// Files of a volume that the application has open, watches or has mapped for sharing, by their paths below it.
 fn used<'a>(chain: &'a Chain, volume: &VolumeV1, files: &BTreeMap<String, String>) -> BTreeSet<&'a [u8]> {
     let open = chain.descriptions.iter().filter_map(|description| match &description.kind {
         KindV1::Regular(regular) if description.flags & libc::O_PATH == 0 => Some(&regular.file),
         _ => None,
     });
+    let watched = chain.descriptions.iter().flat_map(|description| match &description.kind {
+        KindV1::Inotify(inotify) => inotify.watches.as_slice(),
+        _ => &[],
+    });
+    let open = open.chain(watched.map(|watch| &watch.file));
     let lives = chain.processes.iter().filter_map(|process| match &process.body {
         BodyV1::Live(live) => Some(live),
         BodyV1::Zombie { .. } => None,
