@@ -108,6 +108,7 @@ pub fn check(request: &Restore, control: &Control) -> Result<Source> {
             check_pages(&reader, control).explain(what)?;
             volumes::check_for(request, &chain, control)?;
         }
+        volumes::check_for(request, &chain, control)?;
         if control.cancelled() {
             return Err(Fault::new(Code::Interrupted, what()).because("it was interrupted"));
         }

@@ -18,6 +18,7 @@ use abi::wire::View;
 use abi::{Code, Fault};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use volume::BodyV1 as EntryBody;
@@ -100,7 +101,11 @@ fn cover(volume: &VolumeV1, views: &mut Views, notes: &mut Vec<String>) -> Resul
     let mut missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     missing.reverse();
     for folder in &missing {
-        fs::create_dir(folder).explain(|| format!("Could not make the folder \"{}\"", folder.display()))?;
+        match fs::create_dir(folder) {
+            // Made for another clone meanwhile.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+            made => made.explain(|| format!("Could not make the folder \"{}\"", folder.display()))?,
+        }
         views.made.push(folder.to_path_buf());
     }
     if !missing.is_empty() {
