@@ -9,6 +9,8 @@ export interface Edits {
   leave_out?: { paths: string[]; kinds: string[] };
   /** The first that fits a connection decides. `end` is ADDRESS:PORT, with `*` for any. */
   connections?: { end: string; keep: boolean }[];
+  /** Run in the capsule before anything of the application runs. */
+  before?: { commands: string[][]; environment: Record<string, string> };
 }
 
 /** A file or folder that stands at a path for one application alone. */

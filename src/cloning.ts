@@ -135,6 +135,10 @@ class Cloning {
     const { template, session } = this;
     const { name, hostname, files, tcp, network, customising } = plan;
     const edits = editsOf(customising);
+    if (plan.insideBefore.length > 0) {
+      const environment = { ...session.caller.env, ...environmentOf(template, plan) };
+      edits.before = { commands: plan.insideBefore, environment };
+    }
     return {
       home: session.home,
       dir: template.image,

@@ -55,9 +55,9 @@ export async function runInside(
     quiet: true,
   };
   const { code, signal } = await session.perform("exec", request);
-  if (code !== 0) {
-    throw failed(words, signal === undefined ? `it ended with exit code ${code}` : `it got signal ${signal}`);
-  }
+  if (code === 0) return;
+  const cause = signal === undefined ? `it ended with exit code ${code}` : `it got signal ${signal}`;
+  throw StasisError.of("other", `${whatOf(words)} in the capsule`, { causes: [cause] });
 }
 
 function start(words: readonly string[], command: Deno.Command): Deno.ChildProcess {

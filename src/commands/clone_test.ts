@@ -156,6 +156,30 @@ dir = "/nowhere"
   deepStrictEqual(signals[0], { aid: "aa0000000001", signal: 1 });
 });
 
+Deno.test("hooks inside go to the engine, before with the restore and after as commands of their own", async () => {
+  using nursery = await Nursery.open(`
+[hooks]
+inside_before = [["prepare", "{name}"]]
+inside_after = [["greet", "{n}"]]
+`);
+  nursery.answers.exec = ({ argv }: { argv: string[] }) => ({ code: argv[1] === "2" ? 4 : 0, pid: 9 });
+  const { exit, fault, engine } = await nursery.stasis("clone", "t", "--count", "2");
+  const [first] = nursery.restored;
+  deepStrictEqual(first?.edits?.before?.commands, [["prepare", "t-1"]]);
+  strictEqual(first?.edits?.before?.environment["STASIS_CLONE_NAME"], "t-1");
+  const asked = engine.asked.filter(({ op }) => op === "exec").map(({ request }) => request);
+  deepStrictEqual(asked.map((one) => (one as { argv: string[]; quiet: boolean }).argv), [["greet", "1"], [
+    "greet",
+    "2",
+  ]]);
+  strictEqual(exit, 1);
+  deepStrictEqual(fault?.causes, [
+    'Could not run the hook "greet 2" in the capsule',
+    "it ended with exit code 4",
+  ]);
+  deepStrictEqual(nursery.removed.toSorted().reverse(), ["aa0000000002", "aa0000000001"]);
+});
+
 Deno.test("rules are checked without doing anything", async () => {
   using nursery = await Nursery.open();
   const rules = `${nursery.base}/other.toml`;

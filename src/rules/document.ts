@@ -30,7 +30,7 @@ export function readDocument(reader: Reader): Rules {
   const { document } = reader;
   reader.only([], document, KEYS);
   const variables = reader.declareVariables("variables");
-  const hooks = tableOf(reader, "hooks", ["before", "after", "inside_after"]);
+  const hooks = tableOf(reader, "hooks", ["before", "inside_before", "inside_after", "after"]);
   const name = reader.optional(document, ["name"], (path, value) => readName(reader, path, value));
   const hostname = reader.optional(document, ["hostname"], (path, value) => reader.pattern(path, value));
   const tcp = reader.optional(document, ["tcp"], (path, value) => readTcp(reader, path, value));
@@ -45,6 +45,7 @@ export function readDocument(reader: Reader): Rules {
     paths: readPaths(reader),
     before: readCommands(reader, ["hooks", "before"], hooks["before"]),
     after: readCommands(reader, ["hooks", "after"], hooks["after"]),
+    insideBefore: readCommands(reader, ["hooks", "inside_before"], hooks["inside_before"]),
     insideAfter: readCommands(reader, ["hooks", "inside_after"], hooks["inside_after"]),
     logs: readFiles(reader, ["logs"], document["logs"]),
     pidFiles: readFiles(reader, ["pid_files"], document["pid_files"]),

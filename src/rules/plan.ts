@@ -20,6 +20,7 @@ export interface Plan {
   signal?: number;
   before: string[][];
   after: string[][];
+  insideBefore: string[][];
   insideAfter: string[][];
   customising: Customising;
 }
@@ -146,6 +147,7 @@ function fillIn(rules: Rules, number: number, name: string, values: ReadonlyMap<
     ...(rules.signal !== undefined && { signal: rules.signal }),
     before: rules.before.map(command),
     after: rules.after.map(command),
+    insideBefore: rules.insideBefore.map(command),
     insideAfter: rules.insideAfter.map(command),
     customising: customise(rules, files, fill),
   };

@@ -33,7 +33,8 @@ export interface Rules {
   /** Commands outside of the capsule, before and after a clone is made. */
   before: string[][];
   after: string[][];
-  /** Commands in the clone's capsule, once it lives. */
+  /** Commands in the clone's capsule, before it lives and after. */
+  insideBefore: string[][];
   insideAfter: string[][];
   /** Variables that `--set` may set, with what they are without it. */
   variables: Record<string, string>;
@@ -79,6 +80,7 @@ export const NO_RULES: Rules = {
   connections: { keep: [], close: [] },
   before: [],
   after: [],
+  insideBefore: [],
   insideAfter: [],
   variables: {},
 };

@@ -26,6 +26,7 @@ zone = "test"
 [hooks]
 before = [["mkdir", "-p", "/srv/{name}"]]
 after = [["echo", "{{}}"]]
+inside_before = [["app", "prepare"]]
 inside_after = [["app", "reload"]]
 `;
   deepStrictEqual(parseRules(text, "r.toml").rules, {
@@ -37,6 +38,7 @@ inside_after = [["app", "reload"]]
     paths: { "/srv/a": "/srv/{name}/a" },
     before: [["mkdir", "-p", "/srv/{name}"]],
     after: [["echo", "{{}}"]],
+    insideBefore: [["app", "prepare"]],
     insideAfter: [["app", "reload"]],
     variables: { zone: "test" },
   });

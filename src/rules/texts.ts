@@ -52,7 +52,7 @@ export function tryTexts(texts: readonly TextPlan[]): TextChange[] {
 /** All that the engine is asked to change in a clone, with its texts as their files are now. */
 export function editsOf({ edits, texts }: Customising): Edits {
   const { mounts } = changeTexts(texts);
-  if (mounts.length === 0) return edits;
+  if (mounts.length === 0) return { ...edits };
   return { ...edits, mounts: [...(edits.mounts ?? []), ...mounts] };
 }
 

@@ -130,6 +130,7 @@ export function renderPlan(plan: Plan, texts: readonly TextChange[]): string[] {
     ["leave out", [...(edits.leave_out?.paths ?? []), ...(edits.leave_out?.kinds ?? [])].join(", ")],
     ...(edits.connections ?? []).map(({ end, keep }): [string, string] => [keep ? "keep" : "close", end]),
     ...plan.before.map((words): [string, string] => ["before", formatCommand(words)]),
+    ...plan.insideBefore.map((words): [string, string] => ["inside before", formatCommand(words)]),
     ...plan.insideAfter.map((words): [string, string] => ["inside after", formatCommand(words)]),
     ...plan.after.map((words): [string, string] => ["after", formatCommand(words)]),
   ]);

@@ -173,6 +173,7 @@ Deno.test("output leads where the rules say, and hooks run inside", async () => 
     (folder) => `
 stdout = "${folder}/{name}.out"
 [hooks]
+inside_before = [["sh", "-c", "pgrep -c python3 >/dev/shm/before; cat /proc/2/stat | cut -d' ' -f3 >>/dev/shm/before"]]
 inside_after = [["sh", "-c", "cat /proc/1/comm /dev/shm/.stasis-generation >${folder}/$STASIS_CLONE_NAME.hook"]]
 `,
   );
@@ -181,6 +182,21 @@ inside_after = [["sh", "-c", "cat /proc/1/comm /dev/shm/.stasis-generation >${fo
   await ask(stage, "one", `print("to the file", flush=True)`);
   strictEqual(await Deno.readTextFile(`${folder}/one.out`), "to the file\n");
   strictEqual(await Deno.readTextFile(`${folder}/one.hook`), `stasis-init\n1 ${printed}\n`);
+  strictEqual(await ask(stage, "one", `read("/dev/shm/before")`), "1\nt", "it was there and stood still");
+});
+
+Deno.test("a hook inside that fails for the 3rd clone names itself and leaves nothing", async () => {
+  await using stage = await Stage.open();
+  await prepare(stage, () => `[hooks]\ninside_before = [["sh", "-c", "test {n} != 3 || exit 7"]]\n`);
+  const { code, stderr } = await stage.attempt("clone", "oracle", "--count", "5", "--json");
+  strictEqual(code, 30);
+  const { error } = JSON.parse(stderr);
+  match(error.message, /"oracle-3", number 3, of 5/);
+  deepStrictEqual(error.causes, [
+    'Could not run the hook "sh -c test 3 != 3 || exit 7" in the capsule',
+    "it ended with exit code 7",
+  ]);
+  strictEqual(await running(stage), "");
 });
 
 /** Both ends of two connections of the program's own, told apart by the clients' ports. */

@@ -17,6 +17,16 @@ pub struct Edits {
     pub leave_out: LeaveOut,
     /// The first that fits a TCP connection decides what becomes of it.
     pub connections: Vec<Connection>,
+    /// Run in the capsule when all is built, and before anything of the application runs.
+    pub before: Commands,
+}
+
+/// Commands, one after the other, each of which must end with 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Commands {
+    pub commands: Vec<Vec<String>>,
+    pub environment: BTreeMap<String, String>,
 }
 
 /// A file or folder that stands at a path for this application alone.

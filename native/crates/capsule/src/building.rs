@@ -1,6 +1,7 @@
 //! A capsule in which a restore builds its application.
 
 use crate::capsule::{Capsule, take};
+use crate::exec::{self, ExecSpec};
 use crate::helper::{Begun, Init};
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
@@ -13,7 +14,7 @@ use crate::{Aid, faults, helper, home, hosted, launched};
 use abi::network::OwnNetwork;
 use abi::request::{Home, Origin};
 use abi::wire::{ClockOffsets, Ending, Launch, Reply, Request, Step, View};
-use abi::{Code, Fault};
+use abi::{Code, Control, Fault};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -252,6 +253,13 @@ impl Building {
     /// Lets the helper answer the questions of a filter that a process of the application has installed.
     pub fn listen(&mut self, listener: impl AsFd) -> Result<(), Fault> {
         self.tell(&Request::Listen, &[listener.as_fd()])
+    }
+
+    /// Runs a command in the capsule, where the application does not run yet, and waits for its end.
+    pub fn run(&mut self, spec: ExecSpec, control: &Control) -> Result<Option<Ending>, Fault> {
+        let meta = self.registration.meta.clone();
+        let ended = self.link().and_then(|link| exec::run(link, &meta, spec, control));
+        ended.map(|(_, ending)| ending).map_err(|error| self.fault(error))
     }
 
     /// Lets packets pass to and from other network namespaces.

@@ -44,7 +44,8 @@ pub fn exec(
     Link::connect(home, aid).and_then(|mut link| run(&mut link, &meta, spec, control)).map_err(about)
 }
 
-fn run(
+/// Runs a command by the connection to the capsule's helper.
+pub fn run(
     link: &mut Link,
     meta: &Meta,
     spec: ExecSpec,

@@ -16,9 +16,9 @@ use crate::state::memory::Waiting;
 use crate::stub::Hole;
 use abi::residence::Layout;
 use abi::wire::{IDS, TERMINAL};
-use abi::{Code, Fault};
+use abi::{Code, Control, Fault};
 use capsule::resident::Resident;
-use capsule::{Aid, Building};
+use capsule::{Aid, Building, Ending, ExecSpec};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -301,6 +301,15 @@ impl Nursery {
                 building.adopt_root(saved.root.map(|root| root.0), saved.ending)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Runs a command beside the application, where it has a capsule.
+    pub fn run(&mut self, spec: ExecSpec, control: &Control) -> Result<Option<Ending>> {
+        match &mut self.cradle {
+            Cradle::Capsule(building) => building.run(spec, control),
+            Cradle::Caller => Err(Fault::new(Code::Usage, "Could not run a command in a capsule")
+                .because("the application has none")),
         }
     }
 

@@ -176,6 +176,7 @@ fn rebuild(mut request: Restore, source: Source, init: Init<'_>, control: &Contr
     edits::arguments::apply(&image, &request.edits, &nursery, &rebuild)?;
     settle(&image, &nursery, &mut rebuild)?;
     let threads = wake_all(&image, &mut nursery, &mut rebuild)?;
+    edits::hooks::run(&request.edits.before, &mut nursery, control)?;
     nursery.open_network()?;
     descriptors::go_live(&image.descriptions, &mut rebuild)?;
     let report = release(request, &image, nursery, threads, rebuild)?;

@@ -3,6 +3,7 @@
 
 pub mod arguments;
 mod connections;
+pub mod hooks;
 mod leaving_out;
 pub mod ports;
 mod strings;
