@@ -1,28 +1,26 @@
 //! Bringing a snapshot back: check, create the processes, rebuild what they share, then each of them, release together.
 
+mod process;
+mod source;
+
 use crate::chain::Chain;
 use crate::edits::{self, ports::Ports};
 use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
-use crate::housing;
 use crate::ids::{DescriptionId, OriginalPid};
-use crate::incumbent::{self, Incumbent, UNHARMED};
-use crate::nursery::{self, Nursery};
+use crate::incumbent::{Incumbent, UNHARMED};
+use crate::nursery::Nursery;
 use crate::place::Place;
-use crate::program::Program;
 use crate::rebuild::{Rebuild, moved};
 use crate::residence;
 use crate::state::descriptors::external::Streams;
-use crate::state::process::{BodyV1, LiveV1, ProcessV1};
-use crate::state::seccomp::{self, SeccompV1};
+use crate::state::process::{BodyV1, LiveV1};
 use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
-    attributes, cgroups, descriptors, filesystem, generation, ghosts, host, identity, limits, locks, memory,
-    posix_memory, process, processor, shared_memory, signals, system_v, terminals, thread, timers,
-    translation, volumes,
+    cgroups, descriptors, generation, ghosts, identity, locks, posix_memory, shared_memory, system_v,
+    terminals, translation, volumes,
 };
-use crate::stub::Hole;
 use ::capsule::{Aid, Init};
 use abi::request::{Restore, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
@@ -33,10 +31,12 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tracee::Stopped;
+
+pub use source::{Source, check, find_hole, read};
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -52,15 +52,6 @@ pub struct Report {
 }
 
 const NOTHING_LEFT: &str = "Nothing was left behind";
-
-/// A snapshot that was read and found sound.
-#[derive(Clone)]
-pub struct Source {
-    reader: Arc<SnapshotReader>,
-    chain: Arc<Chain>,
-    /// About where it comes back.
-    notes: Vec<String>,
-}
 
 pub fn bring_back(request: Restore, init: Init<'_>, control: &Control) -> Result<Report> {
     let start = Instant::now();
@@ -92,73 +83,6 @@ fn says_more(code: Code, replaces: bool) -> bool {
         Code::NoTarget | Code::Refused | Code::NotPermitted => replaces,
         _ => false,
     }
-}
-
-/// Reads and checks the whole image before any process exists.
-pub fn check(request: &Restore, control: &Control) -> Result<Source> {
-    let replaces = request.replace.is_some();
-    let checked = || {
-        let what = || format!("Could not read the snapshot {}", request.dir.display());
-        let (reader, mut chain) = read(&request.dir)?;
-        request.replace.iter().try_for_each(|replace| incumbent::require_same(replace, &chain))?;
-        // One in memory was checked when it was loaded.
-        let in_memory =
-            || ::capsule::resident::holding(&request.home, &residence::identity(&reader)).is_some();
-        if !request.checked && !in_memory() {
-            check_pages(&reader, control).explain(what)?;
-            volumes::check_for(request, &chain, control)?;
-        }
-        volumes::check_for(request, &chain, control)?;
-        if control.cancelled() {
-            return Err(Fault::new(Code::Interrupted, what()).because("it was interrupted"));
-        }
-        require_host(&chain).map_err(|fault| fault.because(what()))?;
-        let notes = housing::assign(&mut chain, request);
-        Ok(Source { reader: Arc::new(reader), chain: Arc::new(chain), notes })
-    };
-    let aftermath = if replaces { UNHARMED } else { "No process was created" };
-    checked().map_err(|fault: Fault| fault.aftermath(aftermath))
-}
-
-/// Reads everything but page data.
-pub fn read(dir: &Path) -> Result<(SnapshotReader, Chain)> {
-    let what = || format!("Could not read the snapshot {}", dir.display());
-    let mut reader = SnapshotReader::open(dir, None).explain(what)?;
-    let chain = Chain::read(&mut reader)?;
-    for known in ["label", "summary"] {
-        reader.section(known).explain(what)?;
-    }
-    reader.finish().explain(what)?;
-    Ok((reader, chain))
-}
-
-fn require_host(chain: &Chain) -> Result<()> {
-    require_processor(chain)?;
-    let own = host::own_vdso()?;
-    if own != chain.host.vdso {
-        return Err(Fault::new(Code::HostLacks, "Could not restore the snapshot on this host")
-            .because(format!(
-                "it was taken on kernel {}, whose vDSO differs from this kernel's",
-                chain.host.release
-            ))
-            .hint("Restore it on a host that runs the same kernel build"));
-    }
-    Ok(())
-}
-
-fn check_pages(reader: &SnapshotReader, control: &Control) -> image::Result<()> {
-    control.phase(Phase::Checking, 0, Unit::Bytes);
-    let mut before = 0;
-    reader.verify_packs(&mut |done, _| {
-        control.advance(done - before);
-        before = done;
-        !control.cancelled()
-    })
-}
-
-fn require_processor(chain: &Chain) -> Result<()> {
-    let threads = lives(chain).flat_map(|live| &live.threads);
-    processor::require(&chain.host.processor, &mut threads.map(|thread| thread.xstate.as_slice()))
 }
 
 fn rebuild(mut request: Restore, source: Source, init: Init<'_>, control: &Control) -> Result<Report> {
@@ -286,7 +210,7 @@ fn furnish_all(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild, control:
             let fault = Fault::new(Code::Interrupted, "Could not finish the restore");
             return Err(fault.because("it was interrupted"));
         }
-        furnish(process, nursery, rebuild)?;
+        process::furnish(process, nursery, rebuild)?;
         control.advance(1);
     }
     // Only now: a table may belong to several processes, and the last delivery closes the way to it.
@@ -315,12 +239,12 @@ fn settle(image: &Chain, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()>
 /// Leaves every thread one step before its first instruction. Returns all threads.
 fn wake_all(image: &Chain, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
     for process in &image.processes {
-        populate(process, nursery, rebuild)?;
+        process::populate(process, nursery, rebuild)?;
     }
     descriptors::late::apply(image, nursery, rebuild)?;
     let mut threads = Vec::new();
     for process in &image.processes {
-        threads.extend(wake(process, nursery, rebuild)?);
+        threads.extend(process::wake(process, nursery, rebuild)?);
     }
     descriptors::late::seek(&image.descriptions, rebuild)?;
     cgroups::apply_threads(&image.cgroups, rebuild);
@@ -388,14 +312,6 @@ fn lives(chain: &Chain) -> impl Iterator<Item = &LiveV1> {
     })
 }
 
-pub fn find_hole(chain: &Chain) -> Result<Hole> {
-    let occupied: Vec<(u64, u64)> =
-        lives(chain).flat_map(|live| live.memory.mappings.iter().map(|map| (map.start, map.end))).collect();
-    Hole::find(&occupied)
-        .ok_or(sys::Errno(libc::ENOMEM))
-        .explain(|| "Could not find room to restore from".to_owned())
-}
-
 fn first_free_descriptor(chain: &Chain) -> i32 {
     let highest = lives(chain).flat_map(|live| live.descriptors.iter().map(|descriptor| descriptor.fd)).max();
     highest.unwrap_or(0).max(15) + 1
@@ -423,158 +339,4 @@ fn grow(chain: &Chain, terminals: &Terminals, nursery: &mut Nursery) -> Result<G
         }
     }
     Ok((pids, aliases))
-}
-
-/// Gives a process its memory, folders and descriptors.
-fn furnish(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
-    let BodyV1::Live(live) = &process.body else { return Ok(()) };
-    let thread = Stopped::assume(rebuild.pids[&process.pid]);
-    let target = memory::Target {
-        thread: &thread,
-        hole: nursery.hole,
-        delivery: &nursery.delivery,
-        vdso: &nursery.vdso.sizes,
-        waiting: nursery.waiting(process.pid),
-    };
-    memory::apply(&live.memory, &live.executable, &target, rebuild)?;
-    let bench = nursery.hole.bench();
-    let mut program = Program::new(&bench);
-    process::apply_login_uid(live, &thread, &mut program)?;
-    process::apply(live, &mut program);
-    program.run(&thread)?;
-    if !live.shares_fs {
-        filesystem::apply(&live.filesystem, &thread, nursery, rebuild)?;
-    }
-    Ok(())
-}
-
-/// Gives a process its threads, and what they have in common from the start.
-fn populate(process: &ProcessV1, nursery: &mut Nursery, rebuild: &mut Rebuild) -> Result<()> {
-    let BodyV1::Live(live) = &process.body else { return Ok(()) };
-    let bench = nursery.hole.bench();
-    let leader = Stopped::assume(rebuild.pids[&process.pid]);
-    if rebuild.image.translation.as_ref().is_some_and(|saved| saved.interposition.kernel) {
-        translation::interpose(&leader, nursery)?;
-    }
-    let mut program = Program::new(&bench);
-    suspend_seccomp(live, &leader)?;
-    seccomp::install(common_filters(live), &mut program);
-    program.run(&leader)?;
-    attributes::apply(&live.attributes, &mut program);
-    program.run(&leader)?;
-    clone_threads(live, &leader, nursery, rebuild)
-}
-
-fn common_filters(live: &LiveV1) -> &[seccomp::FilterV1] {
-    seccomp::common(live.threads.iter().map(|thread| &thread.seccomp))
-}
-
-/// Gives a process its signals, timers, limits and credentials, and leaves every thread one step before its first
-/// instruction. Returns the threads.
-fn wake(process: &ProcessV1, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<Vec<i32>> {
-    let BodyV1::Live(live) = &process.body else { return Ok(Vec::new()) };
-    let bench = nursery.hole.bench();
-    let leader = Stopped::assume(rebuild.pids[&process.pid]);
-    let mut program = Program::new(&bench);
-    let filters = common_filters(live);
-    let others = live.threads.iter().skip(1).map(|saved| rebuild.pids[&saved.tid]);
-    let tids: Vec<i32> = std::iter::once(leader.tid()).chain(others).collect();
-    signals::apply_actions(&live.signals, &mut program);
-    program.run(&leader)?;
-    make_timers(live, &leader, &mut program)?;
-    let notes = limits::apply(&live.limits, leader.tid(), &mut program)?;
-    rebuild.notes.extend(notes);
-    program.run(&leader)?;
-    set_oom_score(live, leader.tid(), rebuild);
-    for (saved, &tid) in live.threads.iter().zip(&tids).rev() {
-        let thread = Stopped::assume(tid);
-        attributes::apply_thread(&live.attributes, &mut program);
-        thread::apply(saved, tid, filters.len(), &mut program)?;
-        if tid == leader.tid() {
-            let dumpable = [libc::PR_SET_DUMPABLE as u64, live.memory.dumpable];
-            program.attempt("PR_SET_DUMPABLE", libc::SYS_prctl, &dumpable);
-            signals::apply_pending(&live.signals.pending, process.pid.0, None, &mut program);
-            timers::arm(&live.timers, &mut program);
-        }
-        signals::apply_pending(&saved.pending, process.pid.0, Some(saved.tid.0), &mut program);
-        program.run(&thread)?;
-    }
-    depart(live, &tids, nursery, rebuild)?;
-    Ok(tids)
-}
-
-/// The rest of the restore makes calls that the filters may deny; threads inherit the option.
-fn suspend_seccomp(live: &LiveV1, leader: &Stopped) -> Result<()> {
-    if live.threads.iter().all(|thread| thread.seccomp == SeccompV1::Off) {
-        return Ok(());
-    }
-    sys::ptrace::set_options(leader.tid(), nursery::OPTIONS | sys::ptrace::O_SUSPEND_SECCOMP)
-        .explain(|| format!("Could not restore the seccomp filters of process {}", leader.tid()))
-}
-
-fn clone_threads(live: &LiveV1, leader: &Stopped, nursery: &Nursery, rebuild: &mut Rebuild) -> Result<()> {
-    const FLAGS: i32 = libc::CLONE_VM
-        | libc::CLONE_FS
-        | libc::CLONE_FILES
-        | libc::CLONE_SIGHAND
-        | libc::CLONE_THREAD
-        | libc::CLONE_SYSVSEM;
-    for saved in &live.threads[1..] {
-        let tid = nursery
-            .hole
-            .bench()
-            .clone3(leader, FLAGS as u64, 0, Some(saved.tid.0))
-            .explain(|| format!("Could not create thread {}", saved.tid))?;
-        rebuild.pids.insert(saved.tid, tid);
-    }
-    Ok(())
-}
-
-fn make_timers(live: &LiveV1, leader: &Stopped, program: &mut Program) -> Result<()> {
-    const PR_TIMER_CREATE_RESTORE_IDS: u64 = 77;
-    const GET: u64 = 2;
-    if live.timers.posix.is_empty() {
-        return Ok(());
-    }
-    let asked = [PR_TIMER_CREATE_RESTORE_IDS, GET, 0, 0, 0];
-    program.attempt("PR_TIMER_CREATE_RESTORE_IDS", libc::SYS_prctl, &asked);
-    let exact = program.run(leader)?[0] >= 0;
-    timers::apply_posix(&live.timers, exact, program);
-    Ok(())
-}
-
-/// Lowering the score below the host's minimum for us needs CAP_SYS_RESOURCE.
-fn set_oom_score(live: &LiveV1, pid: i32, rebuild: &mut Rebuild) {
-    if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), live.oom_score_adj.to_string()) {
-        rebuild.notes.push(format!(
-            "oom_score_adj of process {pid} could not be set to {}: {error}",
-            live.oom_score_adj
-        ));
-    }
-}
-
-/// The last steps: registers of all threads, then the hole goes, made by a call that never returns to it.
-fn depart(live: &LiveV1, tids: &[i32], nursery: &Nursery, rebuild: &Rebuild) -> Result<()> {
-    let bench = nursery.hole.bench();
-    let leader = Stopped::assume(tids[0]);
-    let what = || format!("Could not finish process {}", leader.tid());
-    let mut held = Vec::new();
-    for (saved, &tid) in live.threads.iter().zip(tids).skip(1) {
-        let thread = Stopped::assume(tid);
-        thread.to_event_stop(&mut held).explain(what)?;
-        thread::apply_registers(saved, &thread, rebuild)?;
-    }
-    if let Some(action) = signals::trap_action(&live.signals) {
-        let at = bench.payload().0;
-        leader.write(at, &action).explain(what)?;
-        bench.step(&leader, "rt_sigaction", libc::SYS_rt_sigaction, &[5, at, 0, 8]).explain(what)?;
-    }
-    let hole = [nursery.hole.start, nursery.hole.length()];
-    bench.step(&leader, "munmap", libc::SYS_munmap, &hole).explain(what)?;
-    leader.to_event_stop(&mut held).explain(what)?;
-    thread::apply_registers(&live.threads[0], &leader, rebuild)?;
-    if live.stopped {
-        sys::process::kill(leader.tid(), libc::SIGSTOP).explain(what)?;
-    }
-    Ok(())
 }
