@@ -94,7 +94,10 @@ export class Stage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const listed = await capture([...this.within, ...this.product, "ps", "--json"], this.#options());
     for (const { aid, state } of applications(listed.stdout)) {
-      if (state === "running") await capture([...this.within, ...this.product, "kill", aid], this.#options());
+      if (state !== "running") continue;
+      await capture([...this.within, ...this.product, "kill", aid], this.#options());
+      // Until its helper has removed what the kernel does not: the next test may look for it.
+      await capture([...this.within, ...this.product, "wait", aid], this.#options());
     }
     const templates = await capture(
       [...this.within, ...this.product, "template", "ls", "--json"],
