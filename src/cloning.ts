@@ -217,7 +217,12 @@ async function removeClone({ engine }: Session, aid: string): Promise<void> {
     // It has ended by itself.
     if (!(error instanceof StasisError) || error.fault.code !== "no_target") throw error;
   }
-  await engine.start("wait", { aid }).done;
+  try {
+    await engine.start("wait", { aid }).done;
+  } catch (error) {
+    // On a full disk nobody could note how it ended. Should it live on, it cannot be removed, and that is told.
+    if (!(error instanceof StasisError)) throw error;
+  }
   await engine.start("remove", { aid }).done;
 }
 

@@ -62,7 +62,13 @@ export function listTemplates(home: Home, damaged: (name: string, why: string) =
 
 /** The template of that name. */
 export function findTemplate(home: Home, name: string): Template {
-  if (isFolder(`${templatesOf(home)}/${checkName(name)}`)) return readTemplate(home, name);
+  requireTemplate(home, name);
+  return readTemplate(home, name);
+}
+
+/** Ends with an error where no template has that name; one that is damaged has it, too. */
+export function requireTemplate(home: Home, name: string): void {
+  if (isFolder(`${templatesOf(home)}/${checkName(name)}`)) return;
   throw StasisError.of("no_target", `Could not find a template "${name}"`, {
     hint: '"stasis template ls" lists them; "stasis template create" makes one of a snapshot',
   });
@@ -155,17 +161,17 @@ function templateAt(folder: string, card: TemplateCard, rules?: string): Templat
   return { ...card, image: `${folder}/${IMAGE}`, rulesPath, ...(rules !== undefined && { rules }) };
 }
 
-/** Removes a template. Clones that run need nothing of it. */
+/** Removes a template, also one that is damaged. Clones that run need nothing of it. */
 export function removeTemplate(home: Home, name: string): void {
-  const { name: known } = findTemplate(home, name);
+  requireTemplate(home, name);
   const folder = templatesOf(home);
   // Under this name the next command removes it, should this one not come to it.
-  const doomed = `${folder}/.${known}.partial-${Deno.pid}`;
+  const doomed = `${folder}/.${name}.partial-${Deno.pid}`;
   try {
-    Deno.renameSync(`${folder}/${known}`, doomed);
+    Deno.renameSync(`${folder}/${name}`, doomed);
     Deno.removeSync(doomed, { recursive: true });
   } catch (error) {
-    throw failed(`remove the template "${known}"`, error);
+    throw failed(`remove the template "${name}"`, error);
   }
 }
 
@@ -178,7 +184,10 @@ function readTemplate(home: Home, name: string): Template {
 
 function readCard(path: string, name: string): TemplateCard {
   const damaged = (cause: string) =>
-    StasisError.of("image_damaged", `Could not read the template "${name}"`, { causes: [cause] });
+    StasisError.of("image_damaged", `Could not read the template "${name}"`, {
+      causes: [cause],
+      hint: `"stasis template rm ${name}" removes what is left of it`,
+    });
   const text = readIfThere(path);
   if (text === undefined) throw damaged(`there is no ${path}`);
   try {

@@ -66,7 +66,7 @@ Deno.test("what cannot be made leaves nothing, and what killed commands left is 
   deepStrictEqual(left, [".web.partial-1", "other"]);
 });
 
-Deno.test("a template that cannot be read is named and passed over", async () => {
+Deno.test("a template that cannot be read is named, passed over, and can be removed", async () => {
   using place = new Place();
   await place.create("a");
   Deno.writeTextFileSync(`${templatesOf(place.home)}/a/template.json`, "{}");
@@ -75,4 +75,7 @@ Deno.test("a template that cannot be read is named and passed over", async () =>
   const found = listTemplates(place.home, (name) => damaged.push(name));
   deepStrictEqual([found.map((one) => one.name), damaged], [["b"], ["a"]]);
   ok(findTemplate(place.home, "b").image.endsWith("/b/image"));
+  throws(() => findTemplate(place.home, "a"), /Could not read the template "a"/);
+  removeTemplate(place.home, "a");
+  deepStrictEqual(listTemplates(place.home, (name) => damaged.push(name)).length + damaged.length, 2);
 });

@@ -1,5 +1,5 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { findTemplate, removeTemplate } from "../../catalog/templates.ts";
+import { removeTemplate, requireTemplate } from "../../catalog/templates.ts";
 import type { Open, Session } from "../../session.ts";
 import { outputOptions, verb } from "../../verb.ts";
 
@@ -10,7 +10,8 @@ export function templateRm(open: Open): CommandUnknownOpts {
     .action(async (name, _options, command) => {
       const session = open(outputOptions(command));
       const { home, output } = session;
-      await unloadTemplate(session, findTemplate(home, name).name);
+      requireTemplate(home, name);
+      await unloadTemplate(session, name);
       removeTemplate(home, name);
       if (output.json) output.object({ removed: "template", name });
       output.talk(`Removed the template "${name}"`);
