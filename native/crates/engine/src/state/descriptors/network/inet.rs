@@ -252,7 +252,8 @@ fn apply_plain(saved: &SocketV1, own: &InetV1, rebuild: &mut Rebuild) -> Result<
     if own.is_bound(saved) {
         let local =
             if own.peer.is_empty() { rebuild.ports.translate(&own.local) } else { own.local.to_vec() };
-        bind(socket, saved, &local).explain(what).map_err(|fault| explain_taken(fault, &local))?;
+        let to = || format!("{}{}", what(), own.moved_to(&local));
+        bind(socket, saved, &local).explain(to).map_err(|fault| explain_taken(fault, &local))?;
         rebuild.ports.note(&own.local, &network::local_address(socket).explain(what)?);
     }
     if !own.peer.is_empty() && own.role != RoleV1::Connecting {
@@ -378,5 +379,13 @@ impl InetV1 {
 
     fn name(&self) -> String {
         address::parse(&self.local).map_or_else(|| "without a name".to_owned(), |local| local.to_string())
+    }
+
+    /// What a message about it adds where rules lead it to another port.
+    fn moved_to(&self, local: &[u8]) -> String {
+        match (address::parse(&self.local), address::parse(local)) {
+            (Some(own), Some(now)) if own != now => format!(" at {now}"),
+            _ => String::new(),
+        }
     }
 }
