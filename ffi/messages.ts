@@ -53,6 +53,18 @@ export interface NetworkLink {
   interface: string;
   /** One of each range of the environment. */
   addresses: string[];
+  /** Ports of the application that others reach by ports of the host. */
+  published?: PublishedPort[];
+}
+
+/** A port of the application, and the port of the host that leads there. */
+export interface PublishedPort {
+  protocol: "tcp" | "udp";
+  port: number;
+  /** 0 asks for any that is free. */
+  host: number;
+  /** Whether another one does, where that one is taken. */
+  auto?: boolean;
 }
 
 /** A virtual network environment, as far as its members depend on it. */

@@ -5,13 +5,12 @@ import { parseAssignments } from "../assignments.ts";
 import { checkName, newId } from "../catalog/names.ts";
 import { type Draft, draftTemplate, type TemplateCard } from "../catalog/templates.ts";
 import { readRules, soundRules } from "../rules/load.ts";
-import { planClones } from "../rules/plan.ts";
 import type { Open, Session } from "../session.ts";
 import { formatEnding } from "../ui/ending.ts";
 import { count, formatDuration } from "../ui/format.ts";
 import { describeTaken } from "../ui/snapshots.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
-import { makeAndReport, parseCount } from "./clone.ts";
+import { makeAndReport, parseCount, planInPlace } from "./clone.ts";
 
 /** What a template is called that nobody will see. */
 const UNSEEN = "branch";
@@ -42,13 +41,17 @@ export function branch(open: Open): CommandUnknownOpts {
       const card = cardFor(application, options.keep ?? application.name);
       const template = draft.as(card, rules);
       const inspection = await session.perform("inspect", { dir: template.image });
-      const plans = planClones(soundRules(rules, options.rules ?? "", inspection), {
+      const wishes = {
         template: template.name,
         count: options.count,
         ...name,
         set,
         taken: await session.namesInUse(),
-      });
+      };
+      const sound = soundRules(rules, options.rules ?? "", inspection);
+      // Each at an address of its own: that of the application stays its own.
+      using planned = await planInPlace(session, sound, wishes, {}, inspection.links?.[0]?.environment);
+      const { plans } = planned;
       interruption.check();
       const made = await makeAndReport(session, template, plans, options.keepGoing === true);
       if (options.keep !== undefined) draft.publish(session.home, card, rules);

@@ -1,19 +1,27 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
-import type { Network } from "../../ffi/messages.ts";
+import type { Environment, Network } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { checkName } from "../catalog/names.ts";
 import { findTemplate, type Template } from "../catalog/templates.ts";
 import { type Clone, makeClones, type Reports } from "../cloning.ts";
 import { networkOption } from "../network.ts";
 import { soundRules } from "../rules/load.ts";
-import { type Plan, planClones } from "../rules/plan.ts";
+import { nameClones, placesFor, type Plan, planClones, type Wishes } from "../rules/plan.ts";
 import { NO_RULES, type Rules } from "../rules/rules.ts";
 import type { Open, Session } from "../session.ts";
 import { showFault } from "../ui/errors.ts";
 import { count, formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
-import { joinForClones, vneOption } from "../vne/joining.ts";
+import { joinForClones, type Joining, vneOption, type Wish } from "../vne/joining.ts";
+import {
+  parsePublished,
+  publish,
+  publishedBy,
+  publishOption,
+  reportPublished,
+  requireUnpublished,
+} from "../vne/publishing.ts";
 
 const MOST = 10_000;
 
@@ -26,30 +34,66 @@ export function clone(open: Open): CommandUnknownOpts {
     .option("--set <K=V>", "set a variable of the rules; may be given more than once", collect)
     .addOption(networkOption("as it was"))
     .addOption(vneOption())
+    .addOption(publishOption())
     .option("--keep-going", "keep the other clones when one cannot be made")
     .action(async (name, options, command) => {
       const session = open(outputOptions(command));
       const begun = performance.now();
       const template = findTemplate(session.home, name);
       const rules = await rulesOf(session, template);
-      using joining = await joinForClones(session, options, template.environment, options.count);
-      const drafts = planClones(rules, {
+      const wishes = {
         template: template.name,
         count: options.count,
         ...(options.name !== undefined && { name: checkName(options.name) }),
         set: parseAssignments(options.set ?? [], "--set"),
         taken: await session.namesInUse(),
-        addresses: joining.networks.map(addressOf),
-      });
-      const plans = drafts.map((plan, index) => onNetwork(plan, joining.networks[index]));
+      };
+      const { publish } = options;
+      using planned = await planInPlace(session, rules, wishes, options, template.environment, publish);
+      const { plans } = planned;
       const made = await makeAndReport(session, template, plans, options.keepGoing === true);
       const time = formatDuration((performance.now() - begun) * 1000);
       session.output.talk(`${count(made, "clone")} of "${name}" made in ${time}`);
     });
 }
 
-function onNetwork(plan: Plan, network: Network | undefined): Plan {
-  return network === undefined ? plan : { ...plan, network };
+/** Clones that are planned down to their addresses. Dispose of it when they are made, or came to nothing. */
+export class Planned implements Disposable {
+  constructor(readonly plans: readonly Plan[], readonly joining: Joining) {}
+
+  [Symbol.dispose](): void {
+    this.joining[Symbol.dispose]();
+  }
+}
+
+/** Plans clones, and takes their addresses; `saved` is the environment of what they are clones of. */
+export async function planInPlace(
+  session: Session,
+  rules: Rules,
+  wishes: Wishes,
+  wish: Wish,
+  saved: Environment | undefined,
+  ports?: readonly string[],
+): Promise<Planned> {
+  const named = nameClones(rules, wishes);
+  const places = placesFor(rules, wishes, named);
+  const joining = await joinForClones(session, wish, saved, wishes.count, places);
+  try {
+    const { networks } = joining;
+    const drafts = planClones(rules, { ...wishes, addresses: networks.map(addressOf) }, named);
+    const plans = drafts.map((plan, index) => {
+      const published = ports === undefined ? plan.publish : parsePublished(ports);
+      const network = publish(networks[index], published);
+      return network === undefined ? plan : { ...plan, network };
+    });
+    if (plans.some(({ network }) => network !== undefined && publishedBy({ network }).length > 0)) {
+      requireUnpublished(plans.map(({ network }) => network), await session.applications());
+    }
+    return new Planned(plans, joining);
+  } catch (error) {
+    joining[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** The first address that a clone has, without the length of its prefix. */
@@ -75,6 +119,7 @@ export async function makeAndReport(
   const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };
   if (keepGoing) reports.failed = (fault) => showFailure(session, fault);
   await makeClones(session, template, plans, reports);
+  for (const { aid, plan } of made) await reportPublished(session, aid, plan.network);
   return made.length;
 }
 

@@ -9,6 +9,7 @@ import type { Open, Session } from "../session.ts";
 import { formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 import { joinForRestore, vneOption, type Wish } from "../vne/joining.ts";
+import { publishOption, reportPublished } from "../vne/publishing.ts";
 
 /** `stasis restore`: brings a snapshot back. */
 export function restore(open: Open): CommandUnknownOpts {
@@ -30,6 +31,7 @@ export function restore(open: Open): CommandUnknownOpts {
       ).choices(["own", "host", "back"] as const),
     )
     .addOption(vneOption())
+    .addOption(publishOption())
     .action(async (given, options, command) => {
       const session = open(outputOptions(command));
       const dir = await session.snapshotFolder(given);
@@ -62,7 +64,9 @@ async function bringBack(
   request: Omit<RestoreRequest, "network">,
 ): Promise<Restored> {
   using joining = await joinForRestore(session, wish, inspection);
-  return await session.perform("restore", { ...request, ...joining.request });
+  const restored = await session.perform("restore", { ...request, ...joining.request });
+  await reportPublished(session, restored.aid, joining.request.network);
+  return restored;
 }
 
 /** A process tree comes back without a name; an application under its own, or one that is free. */

@@ -8,6 +8,7 @@ import { networkOption } from "../network.ts";
 import type { Open, Session } from "../session.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 import { joinForRun, vneOption, type Wish } from "../vne/joining.ts";
+import { publishOption, reportPublished } from "../vne/publishing.ts";
 
 /** How often another application may take the very name that was chosen. */
 const ATTEMPTS = 5;
@@ -39,6 +40,7 @@ export function run(open: Open): CommandUnknownOpts {
     )
     .addOption(networkOption("host"))
     .addOption(vneOption())
+    .addOption(publishOption())
     .passThroughOptions()
     .action(async (argv, options, command) => {
       const session = open(outputOptions(command));
@@ -70,7 +72,9 @@ async function startOn(
   given?: string,
 ): Promise<Started> {
   using joining = await joinForRun(session, wish);
-  return await start(session, { ...request, ...joining.request }, given);
+  const started = await start(session, { ...request, ...joining.request }, given);
+  await reportPublished(session, started.aid, joining.request.network);
+  return started;
 }
 
 /** A name that the user gave is tried once; a chosen one again when somebody else took it first. */

@@ -6,9 +6,11 @@ import type {
   Inspection,
   Network,
   NetworkLink,
+  PublishedPort,
   RestoreRequest,
   RunRequest,
 } from "../../ffi/messages.ts";
+import { publishedBy } from "../vne/publishing.ts";
 import { type Answers, type Outcome, stasis } from "./workbench.ts";
 
 const SNAPSHOT: Inspection = {
@@ -85,6 +87,11 @@ class Town implements Disposable {
     return this.networks.map((network) =>
       network === undefined || network === "host" ? undefined : network.own.links?.[0]?.addresses
     );
+  }
+
+  /** The ports of the host that lead to each. */
+  get published(): PublishedPort[][] {
+    return this.networks.map((network) => network === undefined ? [] : publishedBy({ network }));
   }
 
   get claims(): unknown {
@@ -221,6 +228,63 @@ Deno.test("each clone has an address of its own, in the environment of the snaps
   await town.stasis("clone", "joined", "--count", "2");
   deepStrictEqual(town.addresses.flat(), ["10.10.2.1", "10.10.2.9", "10.10.2.10", "10.10.2.2", "10.10.2.3"]);
   deepStrictEqual(town.claims, []);
+});
+
+Deno.test("ports of the host lead to applications, and come back with them", async () => {
+  using town = await Town.open();
+  const run = (...ports: string[]) =>
+    town.stasis("run", "-d", "--vne", "shop", ...ports.flatMap((one) => ["--publish", one]), "--", "web");
+  const { stderr } = await run("18080:80", "18053:53/udp");
+  match(stderr, /Port 18080 of this host leads to its tcp port 80/);
+  const published = [{ protocol: "tcp", port: 80, host: 18080 }, { protocol: "udp", port: 53, host: 18053 }];
+  deepStrictEqual(town.published, [published]);
+  match((await run("18080:81")).fault?.causes?.join() ?? "", /leads to the application "web"/);
+  strictEqual((await run("x")).exit, 2);
+  strictEqual((await town.stasis("run", "-d", "--publish", "80", "--", "web")).exit, 2);
+  deepStrictEqual(town.claims, []);
+  const [network] = town.networks;
+  town.saved = network === undefined || network === "host" ? [] : network.own.links ?? [];
+  const restore = (...args: string[]) => town.stasis("restore", "-d", "--vne", "shop", ...args, "./image");
+  strictEqual((await restore()).exit, 1);
+  await restore("--publish", "80");
+  town.end(0);
+  await restore();
+  await town.stasis("restore", "-d", "--network", "none", "./image");
+  deepStrictEqual(town.published.slice(1), [
+    [{ protocol: "tcp", port: 80, host: 0, auto: true }],
+    published,
+    [],
+  ]);
+});
+
+Deno.test("rules name the environment of clones, their addresses, and ports of the host that lead there", async () => {
+  using town = await Town.open("10.10.2.0/24");
+  const rules = `
+vne = "{where}"
+address = "10.10.2.{n + 10}"
+publish = ["{n + 18000}:80", "53/udp"]
+hostname = "at-{address}"
+[variables]
+where = "shop"
+`;
+  Deno.writeTextFileSync(`${town.base}/rules.toml`, rules);
+  const created = await town.stasis("template", "create", "./image", "--name", "t", "--rules", "rules.toml");
+  strictEqual(created.exit, 0, created.fault?.causes?.join());
+  const shown = await town.stasis("template", "check", "t");
+  match(shown.stdout, /shop[^]*10\.10\.2\.11[^]*18001 -> 80 \(tcp\)[^]*any -> 53 \(udp\)/);
+  const { exit, engine, fault } = await town.stasis("clone", "t", "--count", "2");
+  strictEqual(exit, 0, fault?.causes?.join());
+  const { restores } = engine.request("clone") as CloneRequest;
+  deepStrictEqual(restores.map(({ hostname }) => hostname), ["at-10.10.2.11", "at-10.10.2.12"]);
+  deepStrictEqual(town.addresses, [["10.10.2.11"], ["10.10.2.12"]]);
+  deepStrictEqual(town.published.map((ports) => ports.map(({ host }) => host)), [[18001, 0], [18002, 0]]);
+  const again = await town.stasis("clone", "t");
+  match(again.fault?.causes?.join() ?? "", /10\.10\.2\.13|the application/);
+  strictEqual((await town.stasis("clone", "t", "--set", "where=nowhere")).exit, 10);
+  const named = await town.stasis("clone", "t", "--name", "x", "--vne", "shop=10.10.2.40", "--publish", "80");
+  strictEqual(named.exit, 0, "the command line goes before the rules");
+  deepStrictEqual(town.addresses.at(-1), ["10.10.2.40"]);
+  deepStrictEqual(town.published.at(-1)?.length, 1);
 });
 
 Deno.test("an environment is shown with its members, and removed when none runs", async () => {

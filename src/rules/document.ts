@@ -2,9 +2,10 @@ import { StasisError } from "../../ffi/error.ts";
 import type { Tcp } from "../../ffi/messages.ts";
 import { parseSignal } from "../signals.ts";
 import type { Path } from "./positions.ts";
-import type { Reader } from "./reader.ts";
+import { type Reader, spell } from "./reader.ts";
 import type { ArgumentRule, Rules, TextRule, VariableRule } from "./rules.ts";
 import { isSum, variablesIn } from "./text.ts";
+import { readPublished } from "../vne/publishing.ts";
 
 const KEYS = [
   "name",
@@ -19,6 +20,9 @@ const KEYS = [
   "environment",
   "arguments",
   "ports",
+  "vne",
+  "address",
+  "publish",
   "leave_out",
   "connections",
   "hooks",
@@ -36,8 +40,23 @@ export function readDocument(reader: Reader): Rules {
   const tcp = reader.optional(document, ["tcp"], (path, value) => readTcp(reader, path, value));
   const signal = reader.optional(document, ["signal"], (path, value) => readSignal(reader, path, value));
   const stdout = reader.optional(document, ["stdout"], (path, value) => readStdout(reader, path, value));
+  const vne = reader.optional(document, ["vne"], (path, value) => {
+    return readWithout(
+      reader,
+      path,
+      value,
+      ["n", "name", "uuid", "address"],
+      "all clones join one environment",
+    );
+  });
+  const address = reader.optional(document, ["address"], (path, value) => {
+    return readWithout(reader, path, value, ["address"], "this is what it stands for");
+  });
   return {
     ...(name !== undefined && { name }),
+    ...(vne !== undefined && { vne }),
+    ...(address !== undefined && { address }),
+    publish: readPublish(reader),
     ...(hostname !== undefined && { hostname }),
     ...(tcp !== undefined && { tcp }),
     ...(signal !== undefined && { signal }),
@@ -72,6 +91,32 @@ function readName(reader: Reader, path: Path, value: unknown): string | undefine
   if (used === undefined) return name;
   reader.mistake(path, `"name" cannot use {${used}}: use {template} and {n}`);
   return undefined;
+}
+
+/** A text that cannot use some of the variables. */
+function readWithout(
+  reader: Reader,
+  path: Path,
+  value: unknown,
+  barred: readonly string[],
+  why: string,
+): string | undefined {
+  const text = reader.pattern(path, value);
+  if (text === undefined) return undefined;
+  const used = variablesIn(text).find((variable) => barred.includes(variable));
+  if (used === undefined) return text;
+  reader.mistake(path, `${spell(path)} cannot use {${used}}: ${why}`);
+  return undefined;
+}
+
+function readPublish(reader: Reader): string[] {
+  const what = "an array of ports, each [HOSTPORT:]PORT[/udp]";
+  return reader.list(["publish"], what, reader.document["publish"], (path, one) => {
+    const text = typeof one === "number" ? String(one) : reader.pattern(path, one);
+    // Any number does where a variable stands; what it comes to is seen when there is a clone.
+    if (text === undefined || readPublished(text.replaceAll(/\{[^{}]*\}/g, "1")) !== undefined) return text;
+    return reader.expected(path, 'ports such as "8080", "{n + 18000}:8080" or "5353:53/udp"', one);
+  });
 }
 
 function readTcp(reader: Reader, path: Path, value: unknown): Tcp | undefined {

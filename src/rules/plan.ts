@@ -1,5 +1,5 @@
 import { StasisError } from "../../ffi/error.ts";
-import type { Inspection, Network, Tcp } from "../../ffi/messages.ts";
+import type { Inspection, Network, PublishedPort, Tcp } from "../../ffi/messages.ts";
 import { checkName, freeName } from "../catalog/names.ts";
 import { filesOf } from "./classes.ts";
 import { absolute, customise, type Customising } from "./customising.ts";
@@ -7,6 +7,8 @@ import { isWithin } from "./inside.ts";
 import type { Path } from "./positions.ts";
 import type { Mistake, Rules } from "./rules.ts";
 import { expand, variablesIn } from "./text.ts";
+import type { Places } from "../vne/joining.ts";
+import { parsePublished } from "../vne/publishing.ts";
 
 /** Everything that is decided about one clone before it is made. */
 export interface Plan {
@@ -17,6 +19,11 @@ export interface Plan {
   tcp?: Tcp;
   /** As it was in the snapshot, where nothing is said. */
   network?: Network;
+  /** The environment and the address that the rules give it. */
+  vne?: string;
+  address?: string;
+  /** Ports of the host that lead to it. */
+  publish: PublishedPort[];
   signal?: number;
   before: string[][];
   after: string[][];
@@ -43,22 +50,48 @@ export interface Wishes {
 const LONGEST_HOSTNAME = 64;
 
 /** Plans all clones of one command; nothing has happened yet when this refuses. */
-export function planClones(rules: Rules, wishes: Wishes): Plan[] {
-  const undeclared = Object.keys(wishes.set).find((name) => !(name in rules.variables));
-  if (undeclared !== undefined) throw unknownVariable(undeclared, rules);
-  const given = { ...rules.variables, ...wishes.set };
-  return nameClones(rules, wishes, given).map(({ number, name, uuid }, index) => {
-    const address = wishes.addresses?.[index];
-    const values = new Map(Object.entries({
-      ...given,
-      template: wishes.template,
-      n: String(number),
-      name,
-      uuid,
-      ...(address !== undefined && { address }),
-    }));
-    return planClone(rules, number, name, values);
+export function planClones(
+  rules: Rules,
+  wishes: Wishes,
+  named: readonly Named[] = nameClones(rules, wishes),
+): Plan[] {
+  return named.map((one, index) => {
+    const values = valuesFor(rules, wishes, one, wishes.addresses?.[index]);
+    return planClone(rules, one.number, one.name, values);
   });
+}
+
+/** Where the rules put each clone: the same environment, and the address of each where they say one. */
+export function placesFor(rules: Rules, wishes: Wishes, named: readonly Named[]): Places {
+  const addresses = named.map((one) =>
+    rules.address === undefined ? undefined : expand(rules.address, valuesFor(rules, wishes, one))
+  );
+  const [first] = named;
+  if (rules.vne === undefined || first === undefined) return { addresses };
+  return { vne: expand(rules.vne, valuesFor(rules, wishes, first)), addresses };
+}
+
+/** What variables stand for in the texts of one clone. */
+function valuesFor(
+  rules: Rules,
+  { set, template }: Wishes,
+  { number, name, uuid }: Named,
+  address?: string,
+): Map<string, string> {
+  return new Map(Object.entries({
+    ...givenBy(rules, set),
+    template,
+    n: String(number),
+    name,
+    uuid,
+    ...(address !== undefined && { address }),
+  }));
+}
+
+function givenBy(rules: Rules, set: Wishes["set"]): Record<string, string> {
+  const undeclared = Object.keys(set).find((name) => !(name in rules.variables));
+  if (undeclared !== undefined) throw unknownVariable(undeclared, rules);
+  return { ...rules.variables, ...set };
 }
 
 /**
@@ -143,6 +176,9 @@ function fillIn(rules: Rules, number: number, name: string, values: ReadonlyMap<
     name,
     hostname: checkHostname(fill(rules.hostname ?? "{name}")),
     files,
+    ...(rules.vne !== undefined && { vne: fill(rules.vne) }),
+    ...(rules.address !== undefined && { address: fill(rules.address) }),
+    publish: parsePublished(rules.publish.map(fill)),
     ...(rules.tcp !== undefined && { tcp: rules.tcp }),
     ...(rules.signal !== undefined && { signal: rules.signal }),
     before: rules.before.map(command),
@@ -153,7 +189,8 @@ function fillIn(rules: Rules, number: number, name: string, values: ReadonlyMap<
   };
 }
 
-interface Named {
+/** What tells one clone from the others. */
+export interface Named {
   number: number;
   name: string;
   uuid: string;
@@ -163,7 +200,8 @@ interface Named {
  * A pattern with {n} or {uuid} names every clone; any other text is the name of a single clone, and gets `-1`, `-2` behind it
  * for many. Names that are taken are passed over, except where the user has chosen the name.
  */
-function nameClones(rules: Rules, wishes: Wishes, given: Readonly<Record<string, string>>): Named[] {
+export function nameClones(rules: Rules, wishes: Wishes): Named[] {
+  const given = givenBy(rules, wishes.set);
   const pattern = wishes.name ?? rules.name ?? "{template}";
   const varies = wishes.name === undefined &&
     variablesIn(pattern).some((name) => name === "n" || name === "uuid");

@@ -26,6 +26,11 @@ export interface Rules {
   stdout?: string;
   /** Port of the application to that on the host: a sum, or `auto`. */
   ports: Record<string, string>;
+  /** The virtual network environment of clones, and the address of each there. */
+  vne?: string;
+  address?: string;
+  /** Ports of the host that lead to each: `[HOSTPORT:]PORT[/udp]`. */
+  publish: string[];
   /** Descriptors that are not brought back. */
   leaveOut: { paths: string[]; kinds: string[] };
   /** `ADDRESS:PORT` of either end of TCP connections. */
@@ -76,6 +81,7 @@ export const NO_RULES: Rules = {
   environment: [],
   arguments: [],
   ports: {},
+  publish: [],
   leaveOut: { paths: [], kinds: [] },
   connections: { keep: [], close: [] },
   before: [],

@@ -64,7 +64,7 @@ after = [["ls", "{zone}"], []]
 `;
   deepStrictEqual(mistakes(text), [
     'r.toml:2:1: there is no key "hostnam": expected name, hostname, tcp, signal, stdout, logs, pid_files, ' +
-    "paths, text, environment, arguments, ports, leave_out, connections, hooks, variables",
+    "paths, text, environment, arguments, ports, vne, address, publish, leave_out, connections, hooks, variables",
     'r.toml:1:1: "name" cannot use {name}: use {template} and {n}',
     'r.toml:3:1: "tcp" is "drop": expected "keep" or "close"',
     'r.toml:4:1: "signal" is "NOPE": expected a signal such as "HUP", or a number from 1 to 64',
@@ -180,4 +180,21 @@ keep = ["db"]
     'r.toml:17:1: "ports.81" is 70000: expected "auto", a port, or a sum such as "{n + 18000}"',
     'r.toml:19:9: "connections.keep[0]" is "db": expected ADDRESS:PORT, with * for any, such as "*:5432"',
   ]);
+});
+
+Deno.test("environment, address and published ports of clones are understood", () => {
+  const { rules } = parseRules(
+    'vne = "shop"\naddress = "10.10.2.{n + 10}"\npublish = ["{n + 18000}:8080", "53/udp", 80]\n',
+    "r.toml",
+  );
+  deepStrictEqual([rules.vne, rules.address], ["shop", "10.10.2.{n + 10}"]);
+  deepStrictEqual(rules.publish, ["{n + 18000}:8080", "53/udp", "80"]);
+  deepStrictEqual(
+    mistakes('vne = "shop-{n}"\naddress = "{address}"\npublish = ["x:80"]\n').map((one) => one.slice(0, 60)),
+    [
+      'r.toml:1:1: "vne" cannot use {n}: all clones join one environment',
+      'r.toml:2:1: "address" cannot use {address}: this is what it stands for',
+      'r.toml:3:12: "publish[0]" is "x:80": expected ports such as "8080", "{n + 18000}:8080" or "5353:53/udp"',
+    ].map((one) => one.slice(0, 60)),
+  );
 });

@@ -127,6 +127,12 @@ export function renderPlan(plan: Plan, texts: readonly TextChange[]): string[] {
     ...(edits.ports ?? []).map((
       { from, to },
     ): [string, string] => ["port", `${from} -> ${to === 0 ? "any" : to}`]),
+    ["network", plan.vne ?? ""],
+    ["address", plan.address ?? ""],
+    ...plan.publish.map(({ protocol, port, host }): [string, string] => [
+      "publish",
+      `${host === 0 ? "any" : host} -> ${port} (${protocol})`,
+    ]),
     ["leave out", [...(edits.leave_out?.paths ?? []), ...(edits.leave_out?.kinds ?? [])].join(", ")],
     ...(edits.connections ?? []).map(({ end, keep }): [string, string] => [keep ? "keep" : "close", end]),
     ...plan.before.map((words): [string, string] => ["before", formatCommand(words)]),

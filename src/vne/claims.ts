@@ -147,6 +147,9 @@ export class Claims implements Disposable {
     const number = this.#numberIn(asked);
     const holder = this.holders.get(number);
     if (holder?.running === true) throw this.#refused(asked, `the application "${holder.name}" has it`);
+    if (this.#own.some((claim) => claim.number === number)) {
+      throw this.#refused(asked, "another clone is to have it");
+    }
     if (this.#isClaimed(number)) throw this.#refused(asked, "another command is giving it to an application");
     return number;
   }

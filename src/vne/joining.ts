@@ -2,11 +2,12 @@
 
 import { Option } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
-import type { Environment, Inspection, Network, NetworkLink } from "../../ffi/messages.ts";
+import type { Environment, Inspection, Network, NetworkLink, PublishedPort } from "../../ffi/messages.ts";
 import { type NetworkName, networkOf } from "../network.ts";
 import type { Session } from "../session.ts";
 import { Claims } from "./claims.ts";
 import { type EnvironmentCard, findEnvironment, listEnvironments } from "./environments.ts";
+import { parsePublished, publish, publishedBy, requireUnpublished } from "./publishing.ts";
 
 /** What the command line says about an application's network. */
 export interface Wish {
@@ -14,6 +15,8 @@ export interface Wish {
   vne?: string | undefined;
   /** `--network`. */
   network?: NetworkName | undefined;
+  /** `--publish`. */
+  publish?: string[] | undefined;
 }
 
 /** `--vne`, of every command that makes an application live. */
@@ -56,6 +59,30 @@ export class Joining implements Disposable {
 
 /** For an application that starts: the host's network, where nothing is said. */
 export async function joinForRun(session: Session, wish: Wish): Promise<Joining> {
+  const ports = parsePublished(wish.publish ?? []);
+  const joining = await placeForRun(session, wish);
+  return await publishing(session, joining, () => ports);
+}
+
+/** Adds the ports of the host that lead to each; the addresses are free again where that is refused. */
+async function publishing(
+  session: Session,
+  joining: Joining,
+  portsOf: (index: number) => readonly PublishedPort[],
+): Promise<Joining> {
+  try {
+    const networks = joining.networks.map((network, index) => publish(network, portsOf(index)));
+    if (networks.some((network) => network !== undefined && publishedBy({ network }).length > 0)) {
+      requireUnpublished(networks, await session.applications());
+    }
+    return new Joining(networks, joining.claims);
+  } catch (error) {
+    joining[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function placeForRun(session: Session, wish: Wish): Promise<Joining> {
   const place = placeOf(wish);
   if (place === undefined) return new Joining([networkOf(wish.network).network]);
   return await join(
@@ -65,8 +92,16 @@ export async function joinForRun(session: Session, wish: Wish): Promise<Joining>
   );
 }
 
-/** For an application that comes back: the network that it had, at the same address, where nothing is said. */
-export async function joinForRestore(
+/** For an application that comes back: the network that it had, at the same address and ports of the host, where nothing is said. */
+export async function joinForRestore(session: Session, wish: Wish, inspection: Inspection): Promise<Joining> {
+  const joining = await placeForRestore(session, wish, inspection);
+  const inEnvironment = joining.addresses.length > 0;
+  const saved = inEnvironment ? inspection.links?.[0]?.published ?? [] : [];
+  const ports = wish.publish === undefined ? saved : parsePublished(wish.publish);
+  return await publishing(session, joining, () => ports);
+}
+
+async function placeForRestore(
   session: Session,
   wish: Wish,
   { links = [] }: Inspection,
@@ -87,22 +122,53 @@ export async function joinForRestore(
   });
 }
 
-/** For clones: the environment of what they are clones of, where nothing is said, at addresses of their own. */
+/** What rules say about the places of clones: an environment, and addresses there. */
+export interface Places {
+  vne?: string;
+  addresses: readonly (string | undefined)[];
+}
+
+/**
+ * For clones: the environment that the command line names, else that of the rules, else that of what they are clones of, at
+ * addresses of their own.
+ */
 export async function joinForClones(
   session: Session,
   wish: Wish,
   saved: Environment | undefined,
   count: number,
+  ruled: Places = { addresses: [] },
 ): Promise<Joining> {
   const place = placeOf(wish);
-  if (place === undefined && (wish.network !== undefined || saved === undefined)) {
+  const isRuled = place === undefined && wish.network === undefined &&
+    (ruled.vne !== undefined || ruled.addresses.some((one) => one !== undefined));
+  if (place === undefined && !isRuled && (wish.network !== undefined || saved === undefined)) {
     const { network } = networkOf(wish.network);
     return new Joining(Array.from({ length: count }, () => network));
   }
-  const environment = place === undefined
+  const name = place?.name ?? (isRuled ? ruled.vne : undefined);
+  if (name === undefined && saved === undefined) throw addressWithoutEnvironment();
+  const environment = name === undefined
     ? environmentOf(session, saved)
-    : findEnvironment(session.home, place.name);
-  return await join(session, environment, (claims) => claims.takeMany(count, place?.address));
+    : findEnvironment(session.home, name);
+  return await join(
+    session,
+    environment,
+    (claims) => isRuled ? takeRuled(claims, count, ruled) : claims.takeMany(count, place?.address),
+  );
+}
+
+/** Those that have an address by the rules come first: the others get what is free then. */
+function takeRuled(claims: Claims, count: number, { addresses }: Places): NetworkLink[] {
+  const asked = addresses.map((address) => address === undefined ? undefined : claims.take(address));
+  return Array.from({ length: count }, (_, index) => asked[index] ?? claims.take());
+}
+
+function addressWithoutEnvironment(): StasisError {
+  return StasisError.of("usage", "Could not give clones the addresses of the rules", {
+    causes: ["neither the rules nor the command line name an environment, and the snapshot was in none"],
+    hint: 'Set "vne" in the rules, or use --vne',
+  });
 }
 
 async function join(

@@ -1,28 +1,8 @@
 /** Virtual network environments on one host: who reaches whom, under which address, and what is left. */
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { NetworkHost } from "./stage/network_host.ts";
 import { until } from "./stage/stage.ts";
-
-/** Says who it is, and how often it has been asked, to whoever connects. */
-const SERVER = `
-import socket, sys
-times = 0
-server = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True)
-print("ready", flush=True)
-while True:
-    connection, _ = server.accept()
-    times += 1
-    connection.sendall(f"{sys.argv[1]} {times}".encode())
-    connection.close()
-`;
-
-/** Prints what is said at an address and port. */
-const CALLER = `
-import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), 2) as connection:
-    print(connection.makefile().read())
-`;
+import { Town } from "./stage/town.ts";
 
 /** Sends a frame with another's address to everybody. */
 const IMPOSTOR = `
@@ -36,59 +16,6 @@ frame.send((ether + arp + b"\\xff" * 6 + socket.inet_aton("10.10.2.2")).ljust(60
 
 const ignore = Deno.uid() !== 0;
 const why = ignore ? " (skipped: only root makes network environments)" : "";
-
-class Town implements AsyncDisposable {
-  private constructor(public host: NetworkHost, readonly server: string) {}
-
-  static async open(): Promise<Town> {
-    const host = await NetworkHost.open();
-    return new Town(host, await host.stage.write("server.py", SERVER));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.host[Symbol.asyncDispose]();
-  }
-
-  stasis(...args: string[]): Promise<string> {
-    return this.host.stage.stasis(...args);
-  }
-
-  create(name: string, ...args: string[]): Promise<string> {
-    return this.stasis("vne", "create", name, ...args);
-  }
-
-  /** Starts a server in an environment; it answers with its name. */
-  async serve(name: string, vne: string): Promise<void> {
-    await this.stasis("run", "-d", "--name", name, "--vne", vne, "--", "python3", this.server, name);
-    await this.awaken(name);
-  }
-
-  async awaken(name: string): Promise<void> {
-    await until(`${name} run`, async () => (await this.stasis("logs", name)).includes("ready") || undefined);
-  }
-
-  /** What the host hears. */
-  hear(address: string, port = 80): Promise<string> {
-    return this.host.must("python3", "-c", CALLER, address, String(port));
-  }
-
-  /** What an application hears; undefined where nobody answers. */
-  async hears(name: string, address: string, port = 80): Promise<string | undefined> {
-    const words = ["exec", name, "--", "python3", "-c", CALLER, address, String(port)];
-    const { code, stdout } = await this.host.stage.attempt(...words);
-    return code === 0 ? stdout.trim() : undefined;
-  }
-
-  async show(name: string): Promise<Shown> {
-    return JSON.parse(await this.stasis("vne", "show", name, "--json"));
-  }
-}
-
-interface Shown {
-  present: boolean;
-  members: { name: string; state: string; addresses: string[]; link?: { sent_packets: number } }[];
-  stopped: { spoofed: number; host: number; outside: number };
-}
 
 Deno.test({
   name: `members of an environment own the same port, talk, and reach nobody else${why}`,

@@ -49,6 +49,39 @@ pub struct Link {
     pub interface: String,
     /// One of each range of the environment.
     pub addresses: Vec<IpAddr>,
+    /// Ports of the application that others reach by ports of the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<Published>,
+}
+
+/// A port of the application, and the port of the host that leads there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    pub protocol: Protocol,
+    pub port: u16,
+    /// 0 for any that is free; never in the record of an application.
+    pub host: u16,
+    /// Whether another one does, where that one is taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
 }
 
 /// A virtual network environment, as far as its members depend on it.
@@ -75,7 +108,8 @@ mod tests {
         assert_eq!(read(json!("host")), Network::Host);
         assert_eq!(read(json!({"own": {}})), Network::Own(OwnNetwork::default()));
         let shop = json!({"name": "shop", "id": "a1b2c3", "subnets": ["10.10.2.0/24"], "outside": false});
-        let link = json!({"environment": shop, "interface": "eth0", "addresses": ["10.10.2.7"]});
+        let published = json!([{"protocol": "tcp", "port": 80, "host": 18080}]);
+        let link = json!({"environment": shop, "interface": "eth0", "addresses": ["10.10.2.7"], "published": published});
         let own = read(json!({"own": {"links": [link]}}));
         assert_eq!(own.own().map(|own| own.links.len()), Some(1));
     }

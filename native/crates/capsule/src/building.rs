@@ -7,6 +7,7 @@ use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::meta::{HelperProcess, Volume};
 use crate::network::Connections;
+use crate::ports::Ports;
 use crate::registration::{Particulars, Registration, register};
 use crate::start::{open_log, require_helper};
 use crate::succession::register_successor;
@@ -104,7 +105,11 @@ impl Blank {
 pub fn build(home: &Home, mut spec: BuildSpec, init: Init<'_>) -> Result<Building, Fault> {
     let attempt = format!("restore \"{}\"", spec.name);
     require_helper(init, &attempt)?;
-    let replaces = spec.replaces.take();
+    let mut replaces = spec.replaces.take();
+    let mut inherited = Ports::default();
+    if let (Some(predecessor), Some(own)) = (&mut replaces, &mut spec.network) {
+        inherited = Ports::inherit(predecessor, own)?;
+    }
     let particulars = Particulars {
         name: spec.name,
         command: spec.command,
@@ -129,21 +134,26 @@ pub fn build(home: &Home, mut spec: BuildSpec, init: Init<'_>) -> Result<Buildin
         translation: registration.meta.translation.clone(),
         own_network: registration.meta.network.is_some(),
     };
-    begin(registration, replaces, message, init, &attempt).map_err(faults::about(&attempt))
+    begin(registration, replaces, message, init, &inherited, &attempt).map_err(faults::about(&attempt))
 }
 
 fn begin(
-    registration: Registration,
+    mut registration: Registration,
     replaces: Option<Capsule>,
     message: Launch,
     init: Init<'_>,
+    inherited: &Ports,
     attempt: &str,
 ) -> Result<Building, LinkError> {
     let own = registration.meta.network.as_ref();
-    let begun = helper::launch(init, message, &registration.descriptors(), own)?;
+    let begun = helper::launch(init, message, &registration.descriptors(), own, inherited)?;
     let Begun { mut link, reply: Reply::Done, connections, .. } = begun else {
         return Err(LinkError::Confused);
     };
+    if let Some(connections) = &connections {
+        connections.hand_over(&mut link)?;
+        registration.meta.network = Some(connections.own().clone());
+    }
     let report = helper::report(&mut link)?;
     Ok(Building {
         scaffold: Scaffold { link: Some(link), init_handle: report.init_handle, committed: false },

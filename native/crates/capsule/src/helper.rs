@@ -4,6 +4,7 @@ use crate::hosted;
 use crate::link::{Link, LinkError};
 use crate::meta::HelperProcess;
 use crate::network::Connections;
+use crate::ports::Ports;
 use abi::network::OwnNetwork;
 use abi::wire::{Launch, Reply, Request, Status, User};
 use std::fs::{self, File};
@@ -63,19 +64,21 @@ pub struct Begun {
 
 /// Starts a helper and hands it its first message. `own` is what the network namespace gets that the message asks for:
 /// it is put in when the namespace is there and no process of the application is, and opened where the message says what
-/// to run.
+/// to run. `inherited` are ports of the host that it has already.
 pub fn launch(
     program: Init<'_>,
     launch: Launch,
     descriptors: &[BorrowedFd<'_>],
     own: Option<&OwnNetwork>,
+    inherited: &Ports,
 ) -> Result<Begun, LinkError> {
     let starts = launch.program.is_some();
     let order = Request::Launch(launch);
     let (mut link, mut reply, mut descriptors) = start(program, "stasis-init", &order, descriptors)?;
     let mut connections = None;
     if let (Reply::NetworkMade, [namespace], Some(own)) = (&reply, descriptors.as_slice(), own) {
-        let mut made = Connections::make(namespace.as_fd(), own).map_err(LinkError::Unconnected)?;
+        let mut made =
+            Connections::make(namespace.as_fd(), own, inherited).map_err(LinkError::Unconnected)?;
         if starts {
             made.open().map_err(LinkError::Unconnected)?;
         }

@@ -32,6 +32,7 @@ mod meta;
 mod mounting;
 mod network;
 mod owner;
+mod ports;
 mod registration;
 mod relay;
 pub mod resident;

@@ -2,6 +2,7 @@
 
 use crate::link::{Link, LinkError};
 use crate::membership::{kernel_refused, member};
+use crate::ports::Ports;
 use crate::{Aid, faults};
 use abi::Fault;
 use abi::network::{Link as Way, OwnNetwork};
@@ -14,28 +15,49 @@ use sys::Errno;
 
 /// What leads out of a network namespace: interfaces, addresses, routes. Dropping it before [`keep`](Self::keep) takes
 /// all of that out again.
-pub struct Connections(Vec<Connection>);
+pub struct Connections {
+    made: Vec<Connection>,
+    own: OwnNetwork,
+}
 
 struct Connection {
     /// What it is made for, as in "could not".
     attempt: String,
     link: Attached,
+    /// What holds ports of the host.
+    ports: Ports,
 }
 
 impl Connections {
     /// Puts in what `own` lists, closed: addresses and routes are there, and no packet passes before
     /// [`open`](Self::open). `namespace` is a new one, in which loopback is up and no process of the application is yet.
+    /// `inherited` are ports of the host that the application has already.
     ///
     /// # Errors
-    /// When an interface cannot be made; nothing is left then.
-    pub fn make(namespace: BorrowedFd<'_>, own: &OwnNetwork) -> Result<Self, Fault> {
-        let attach = |way: &Way| {
+    /// When an interface cannot be made, or a port of the host is taken; nothing is left then.
+    pub fn make(namespace: BorrowedFd<'_>, own: &OwnNetwork, inherited: &Ports) -> Result<Self, Fault> {
+        let mut own = own.clone();
+        let attach = |way: &mut Way| {
             let attempt = format!("join the environment \"{}\"", way.environment.name);
-            let attached = member(way)?.attach(namespace, &way.interface);
-            let link = attached.map_err(|error| kernel_refused(&attempt, error))?;
-            Ok(Connection { attempt, link })
+            let member = member(way)?;
+            let link = member.clone().attach(namespace, &way.interface);
+            let link = link.map_err(|error| kernel_refused(&attempt, error))?;
+            let ports = Ports::publish(&member, &mut way.published, inherited)?;
+            Ok(Connection { attempt, link, ports })
         };
-        own.links.iter().map(attach).collect::<Result<_, _>>().map(Self)
+        let made = own.links.iter_mut().map(attach).collect::<Result<_, _>>()?;
+        Ok(Self { made, own })
+    }
+
+    /// What there is now: as it was asked for, with the ports of the host that were found.
+    #[must_use]
+    pub fn own(&self) -> &OwnNetwork {
+        &self.own
+    }
+
+    /// Lets the helper hold the ports of the host, as long as it lives.
+    pub(crate) fn hand_over(&self, helper: &mut Link) -> Result<(), LinkError> {
+        self.made.iter().try_for_each(|connection| connection.ports.hand_over(helper))
     }
 
     /// Lets packets pass. For a restore that comes last: a peer's packet that met no connection yet would be answered with
@@ -44,15 +66,15 @@ impl Connections {
     /// # Errors
     /// When an interface has gone.
     pub fn open(&mut self) -> Result<(), Fault> {
-        let open = |Connection { attempt, link }: &Connection| {
+        let open = |Connection { attempt, link, .. }: &Connection| {
             link.open().map_err(|error| kernel_refused(attempt, error))
         };
-        self.0.iter().try_for_each(open)
+        self.made.iter().try_for_each(open)
     }
 
     /// The application lives: the connections last as long as its namespace.
     pub fn keep(self) {
-        self.0.into_iter().for_each(|connection| connection.link.keep());
+        self.made.into_iter().for_each(|connection| connection.link.keep());
     }
 }
 

@@ -5,6 +5,7 @@ use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::meta::{Meta, Volume};
 use crate::network::Connections;
+use crate::ports::Ports;
 use crate::registration::{Particulars, Registration, register};
 use crate::{Aid, faults, helper, hosted, launched};
 use abi::network::OwnNetwork;
@@ -123,12 +124,12 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
             nofile: soft_nofile(),
         }),
     };
-    let begun = helper::launch(init.into(), message, &descriptors, spec.network.as_ref())?;
+    let begun = helper::launch(init.into(), message, &descriptors, spec.network.as_ref(), &Ports::default())?;
     let Begun { mut link, reply, descriptors, connections } = begun;
     let (Reply::Started { .. }, [pidfd, master @ ..]) = (reply, descriptors.as_slice()) else {
         return Err(LinkError::Confused);
     };
-    let settled = settle(&mut link, pidfd, &mut registration);
+    let settled = settle(&mut link, pidfd, &mut registration, connections.as_ref());
     let pid = settled.inspect_err(|_| {
         // It runs already, and nobody would know of it.
         let _ = link.send(&Request::Signal { signal: SIGKILL, to: Recipient::All }, &[]);
@@ -156,8 +157,17 @@ pub fn environment(given: BTreeMap<String, String>, meta: &Meta) -> Vec<String> 
 }
 
 /// Writes down who the helper is and learns the application's pid on the host.
-fn settle(link: &mut Link, pidfd: &OwnedFd, registration: &mut Registration) -> Result<i32, LinkError> {
+fn settle(
+    link: &mut Link,
+    pidfd: &OwnedFd,
+    registration: &mut Registration,
+    connections: Option<&Connections>,
+) -> Result<i32, LinkError> {
     let pid = hosted::pid_of(pidfd.as_fd())?;
+    if let Some(connections) = connections {
+        connections.hand_over(link)?;
+        registration.meta.network = Some(connections.own().clone());
+    }
     let report = helper::report(link)?;
     registration.note(helper::process(report.init)?)?;
     link.send(&Request::Seen, &[])?;

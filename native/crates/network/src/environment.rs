@@ -97,6 +97,14 @@ impl Environment {
         Ok(())
     }
 
+    /// Lets this host pass on what is for a port that it publishes. Its own loopback addresses lead there, too: what members
+    /// send to those is dropped by the rules of the environment, as what they send to any other address of this host.
+    pub(crate) fn let_outside_in(&self) -> Result<()> {
+        let file = format!("/proc/sys/net/ipv4/conf/{}/route_localnet", self.id.bridge());
+        switch_on(&file, "let the loopback addresses of this host lead to members (route_localnet)")?;
+        forward_ipv4()
+    }
+
     /// Removes everything of the environment from this host; members that are there lose their links. Nothing happens where
     /// there is nothing.
     pub fn remove(&self) -> Result<()> {
@@ -181,11 +189,13 @@ fn nth(subnet: &Subnet, number: u32) -> Option<IpAddr> {
 
 /// Lets this host pass packets on. For IPv6 that is left to whoever runs the host: it would stop listening to routers.
 fn forward_ipv4() -> Result<()> {
-    const FILE: &str = "/proc/sys/net/ipv4/ip_forward";
-    let attempt = || "let this host forward packets (net.ipv4.ip_forward)";
-    let now = std::fs::read_to_string(FILE).map_err(Errno::from).attempt(attempt)?;
+    switch_on("/proc/sys/net/ipv4/ip_forward", "let this host forward packets (net.ipv4.ip_forward)")
+}
+
+fn switch_on(file: &str, attempt: &str) -> Result<()> {
+    let now = std::fs::read_to_string(file).map_err(Errno::from).attempt(|| attempt)?;
     if now.trim() == "1" {
         return Ok(());
     }
-    std::fs::write(FILE, "1").map_err(Errno::from).attempt(attempt)
+    std::fs::write(file, "1").map_err(Errno::from).attempt(|| attempt)
 }

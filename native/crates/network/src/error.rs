@@ -22,6 +22,22 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Error {
+    /// Whether somebody has the port.
+    #[must_use]
+    pub fn port_taken(&self) -> Option<Taken> {
+        match self.errno.0 {
+            libc::EADDRINUSE => Some(Taken::Bound),
+            libc::EEXIST => Some(Taken::Published),
+            _ => None,
+        }
+    }
+
+    /// Whether there are as many chains as the kernel asks at one place.
+    #[must_use]
+    pub fn too_many(&self) -> bool {
+        self.errno.0 == libc::E2BIG
+    }
+
     /// Whether the kernel was built without something that is needed. nftables says `ENOENT` of kinds of chains and expressions
     /// that it does not have.
     #[must_use]
@@ -29,6 +45,15 @@ impl Error {
         let lacking = [libc::EOPNOTSUPP, libc::EAFNOSUPPORT, libc::EPROTONOSUPPORT, libc::ENOENT];
         lacking.contains(&self.errno.0)
     }
+}
+
+/// Who has a port of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// A program of this host.
+    Bound,
+    /// A member of an environment.
+    Published,
 }
 
 /// Says of a failure what was attempted.

@@ -13,12 +13,14 @@ pub mod member;
 pub mod messages;
 pub mod names;
 pub mod nftables;
+pub mod publishing;
 pub mod route;
 mod ruleset;
 pub mod subnet;
 
 pub use environment::{Conflict, Environment, Inspection};
-pub use error::{Error, Result};
+pub use error::{Error, Result, Taken};
 pub use member::{Attached, Member};
 pub use names::Id;
+pub use publishing::{Protocol, Published};
 pub use subnet::Subnet;

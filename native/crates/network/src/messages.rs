@@ -75,6 +75,12 @@ impl From<OwnedFd> for Conversation {
     }
 }
 
+impl From<Conversation> for OwnedFd {
+    fn from(conversation: Conversation) -> Self {
+        conversation.0
+    }
+}
+
 impl Conversation {
     pub fn open(protocol: i32) -> sys::Result<Self> {
         network::socket(libc::AF_NETLINK, libc::SOCK_RAW, protocol).map(Self)

@@ -39,8 +39,18 @@ impl Batch {
     }
 
     /// Makes the changes.
-    pub fn commit(self, attempt: impl FnOnce() -> String) -> Result<()> {
-        send(self.0).attempt(attempt)
+    pub fn commit(self, attempt: impl Fn() -> String) -> Result<()> {
+        let netfilter = Conversation::open(libc::NETLINK_NETFILTER).attempt(&attempt)?;
+        self.commit_through(&netfilter, attempt)
+    }
+
+    /// Makes the changes through a socket that nothing was asked through: tables can belong to it.
+    pub(crate) fn commit_through(
+        self,
+        netfilter: &Conversation,
+        attempt: impl FnOnce() -> String,
+    ) -> Result<()> {
+        send(netfilter, self.0).attempt(attempt)
     }
 }
 
@@ -54,7 +64,7 @@ pub(crate) fn zero_ended(name: &str) -> Vec<u8> {
 }
 
 /// The changes go between the marks of one batch. The last one is acknowledged.
-fn send(changes: Vec<Change>) -> sys::Result<()> {
+fn send(netfilter: &Conversation, changes: Vec<Change>) -> sys::Result<()> {
     let mark = [&[0, 0][..], &SUBSYSTEM.to_be_bytes()].concat();
     let mut batch = message(BATCH_BEGIN, NLM_F_REQUEST, 0, &mark);
     let last = changes.len();
@@ -63,7 +73,7 @@ fn send(changes: Vec<Change>) -> sys::Result<()> {
         batch.extend(message(kind, NLM_F_REQUEST | acknowledge | flags, index as u32 + 1, &body));
     }
     batch.extend(message(BATCH_END, NLM_F_REQUEST, last as u32 + 1, &mark));
-    Conversation::open(libc::NETLINK_NETFILTER)?.ask(&batch)
+    netfilter.ask(&batch)
 }
 
 /// Asks for everything of one kind that a table has: the attributes of each.

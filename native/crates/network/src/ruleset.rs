@@ -22,6 +22,9 @@ pub const HOST: &str = "host";
 /// Packets of members to the outside or another environment, and from there to members.
 pub const OUTSIDE: &str = "outside";
 
+/// Of the connection's status: its destination is another than its peer asked for (`IPS_DST_NAT`).
+pub(crate) const TRANSLATED: u32 = 1 << 5;
+
 /// Keys: link, link-layer address, address.
 const MEMBERS_V4: &str = "members_v4";
 const MEMBERS_V6: &str = "members_v6";
@@ -205,6 +208,11 @@ fn known() -> Rule {
     ]
 }
 
+/// Of connections that a port of this host has led to a member.
+fn published() -> Rule {
+    vec![tracking(Tracking::Status, FIRST), and(&TRANSLATED.to_ne_bytes()), differs(&[0; 4])]
+}
+
 /// Members answer this host, and find its link-layer address.
 fn to_host(bridge: &[u8]) -> Vec<Rule> {
     let from = || is(meta(Meta::InputLink, FIRST), bridge);
@@ -230,6 +238,8 @@ fn through_host(bridge: &[u8], outside: bool) -> Vec<Rule> {
         // Frames of a bridge are shown here too where br_netfilter is loaded.
         rule([from(), to(), vec![accept()]]),
         rule([from(), any_of_ours, stop(OUTSIDE)]),
+        rule([from(), published(), known()]),
+        rule([to(), published(), vec![accept()]]),
     ];
     let verdict = if outside { vec![accept()] } else { stop(OUTSIDE) };
     rules.push(rule([from(), verdict]));

@@ -9,6 +9,7 @@ use crate::state::descriptors::KindV1;
 use crate::state::descriptors::network::inet::{InetV1, RoleV1};
 use crate::state::descriptors::network::{BodyV1, SocketV1, address};
 use abi::edits::Port;
+use abi::network::Published;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -32,7 +33,9 @@ impl Class for Ports {
             rows.extend(own.map(|(address, uid, _)| row(protocol, address, uid, namespace.is_some())));
         }
         let moved = application.moved_ports();
-        Ok(once(rows).into_iter().map(|row| both(row, namespace, moved)).collect())
+        let published = application.published();
+        let rows = once(rows).into_iter().map(|row| both(row, namespace, moved));
+        Ok(rows.map(|row| led_to(row, &published)).collect())
     }
 
     fn saved_rows(&self, chain: &Chain) -> Vec<Row> {
@@ -53,6 +56,20 @@ fn both(row: Row, namespace: Option<u64>, moved: &[Port]) -> Row {
             Row { virtual_id: Id::Number(port.from.into()), system_id, backend: Backend::Translate, ..row }
         }
         None => Row { system_id, ..row },
+    }
+}
+
+/// A port of the host that leads there is what others call it.
+fn led_to(row: Row, published: &[Published]) -> Row {
+    let leads = |port: &&Published| {
+        let protocol = row.key.as_deref().and_then(|key| key.split(' ').next());
+        row.virtual_id == Id::Number(port.port.into()) && protocol == Some(port.protocol.name())
+    };
+    match published.iter().find(leads) {
+        Some(port) => {
+            Row { system_id: Some(Id::Number(port.host.into())), backend: Backend::Translate, ..row }
+        }
+        None => row,
     }
 }
 
@@ -136,6 +153,17 @@ mod tests {
         let port = Id::Number(80);
         assert_eq!(system_id(&port, None), port);
         assert_eq!(system_id(&port, Some(4711)), Id::Name("net:[4711] 80".to_owned()));
+    }
+
+    #[test]
+    fn a_published_port_is_known_by_that_of_the_host() {
+        let published =
+            [Published { protocol: abi::network::Protocol::Tcp, port: 80, host: 18080, auto: true }];
+        let row = |protocol| {
+            led_to(row(protocol, "10.10.2.1:80".parse().expect("an address"), 0, true), &published)
+        };
+        assert_eq!((row("tcp").system_id, row("tcp").backend), (Some(Id::Number(18080)), Backend::Translate));
+        assert_eq!((row("udp").system_id, row("udp").backend), (None, Backend::Namespace));
     }
 
     #[test]

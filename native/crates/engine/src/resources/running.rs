@@ -5,6 +5,7 @@ use crate::procfs::Status;
 use crate::sockets::namespace_of;
 use crate::state::translation::{self, TranslationV1};
 use abi::edits::Port;
+use abi::network::Published;
 use abi::request::Home;
 use abi::wire::IDS;
 use capsule::{Aid, Capsule, Hosted, IpcList, processes_of};
@@ -63,6 +64,12 @@ impl Running {
     /// Ports that are others on the host than the application was told once.
     pub fn moved_ports(&self) -> &[Port] {
         &self.capsule.lasting().ports
+    }
+
+    /// Ports of the host that lead to it.
+    pub fn published(&self) -> Vec<Published> {
+        let links = self.capsule.network().into_iter().flat_map(|own| &own.links);
+        links.flat_map(|link| link.published.iter().copied()).collect()
     }
 
     /// The text of a list of its IPC namespace; empty on a kernel without such objects.

@@ -5,6 +5,9 @@ use crate::messages::{attribute, nest};
 /// A register of 16 bytes; the first of four. Register 1 is the first, the ones of 4 bytes are counted from 8.
 pub const FIRST: u32 = 1;
 
+/// The next one of 16 bytes.
+pub const SECOND: u32 = 2;
+
 /// The register of 4 bytes at byte `at` of all registers.
 #[must_use]
 pub fn register(at: u32) -> u32 {
@@ -126,4 +129,28 @@ fn verdict(code: u32) -> Vec<u8> {
 #[must_use]
 pub fn masquerade() -> Vec<u8> {
     expression("masq", &[])
+}
+
+/// Loads a value.
+#[must_use]
+pub fn immediate(value: &[u8], into: u32) -> Vec<u8> {
+    let mut parts = numbers(&[(1, into)]);
+    parts.push(nest(2, &[attribute(1, value)]));
+    expression("immediate", &parts)
+}
+
+/// Loads what the packet's destination is to this host, as routes say it: `RTN_LOCAL` for an address of its own.
+#[must_use]
+pub fn destination_kind(into: u32) -> Vec<u8> {
+    const KIND: u32 = 3;
+    const DESTINATION: u32 = 2;
+    expression("fib", &numbers(&[(1, into), (2, KIND), (3, DESTINATION)]))
+}
+
+/// Sends the connection to the address and the port in two registers.
+#[must_use]
+pub fn translate(v4: bool, address: u32, port: u32) -> Vec<u8> {
+    const DESTINATION: u32 = 1;
+    let family = if v4 { libc::AF_INET } else { libc::AF_INET6 };
+    expression("nat", &numbers(&[(1, DESTINATION), (2, family as u32), (3, address), (5, port)]))
 }

@@ -85,6 +85,13 @@ impl Table<'_> {
         self.push(NEW_TABLE, CREATE | EXCLUSIVE, &[]);
     }
 
+    /// The same, for as long as the socket is open that the batch goes through: nobody else can change the table, and it
+    /// vanishes with the socket (Linux 5.12).
+    pub fn create_owned(&mut self) {
+        const OWNER: u32 = 2;
+        self.push(NEW_TABLE, CREATE | EXCLUSIVE, &[attribute(2, &OWNER.to_be_bytes())]);
+    }
+
     /// Removes the table, with everything in it. It must be there.
     pub fn delete(&mut self) {
         self.push(DELETE_TABLE, 0, &[]);

@@ -81,7 +81,8 @@ mod tests {
         let interface = |name: &str, up| Interface { index: 1, name: name.to_owned(), up, mtu: 1500 };
         let environment =
             Environment { name: "shop".into(), id: "a1b2c3".into(), subnets: Vec::new(), outside: false };
-        let link = Link { environment, interface: "eth0".to_owned(), addresses: Vec::new() };
+        let link =
+            Link { environment, interface: "eth0".to_owned(), addresses: Vec::new(), published: Vec::new() };
         let own = OwnNetwork { links: vec![link] };
         let known = [interface("lo", true), interface("eth0", true), interface("tunl0", false)];
         assert_eq!(super::interface(&own, &known), None);
