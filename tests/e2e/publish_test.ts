@@ -93,7 +93,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `published ports come back with an application${why}`,
+  name: `published ports come back with an application, and stay through a rollback${why}`,
   ignore,
   async fn() {
     await using town = await Town.open();
@@ -101,6 +101,11 @@ Deno.test({
     await town.serve("web", "shop", "--publish", "80");
     strictEqual(await town.hear("127.0.0.1", 20000), "web 1");
     const id = await town.stasis("snapshot", "web", "-q");
+    strictEqual(await town.hear("127.0.0.1", 20000), "web 2");
+    await town.stasis("rollback", "web", id);
+    strictEqual(await town.hear("127.0.0.1", 20000), "web 2", "it went back, at the same port");
+    deepStrictEqual(await hostPorts(town, "web"), [20000]);
+
     await town.stasis("kill", "web");
     await town.stasis("wait", "web");
     await town.stasis("restore", id, "-d");
@@ -114,6 +119,28 @@ Deno.test({
     match(stderr, /note: port 20001 of this host leads to its tcp port 80: 20000 is taken/);
     strictEqual(await town.hear("127.0.0.1", 20001), "web 2");
     strictEqual(await town.hear("127.0.0.1", 20000), "other 1");
+  },
+});
+
+Deno.test({
+  name: `an application that cannot go back has its link and its published port still${why}`,
+  ignore,
+  async fn() {
+    await using town = await Town.open();
+    await town.create("shop", "--subnet", "10.10.2.0/24");
+    const file = await town.host.stage.write("held", "text");
+    const command = `exec 9<${file}; exec python3 ${town.server} web`;
+    const own = ["-d", "--name", "web", "--vne", "shop", "--publish", "18080:80"];
+    await town.stasis("run", ...own, "--", "sh", "-c", command);
+    await town.awaken("web");
+    strictEqual(await town.hear("127.0.0.1", 18080), "web 1");
+    const id = await town.stasis("snapshot", "web", "-q");
+    await Deno.remove(file);
+    const { code, stderr } = await town.host.stage.attempt("rollback", "web", id);
+    ok(code !== 0);
+    match(stderr, /runs on as it was, unharmed/);
+    strictEqual(await town.hear("127.0.0.1", 18080), "web 2");
+    strictEqual(await town.hear("10.10.2.1"), "web 3");
   },
 });
 

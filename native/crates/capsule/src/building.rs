@@ -6,8 +6,7 @@ use crate::helper::{Begun, Init};
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::meta::{HelperProcess, Volume};
-use crate::network::Connections;
-use crate::ports::Ports;
+use crate::network::{Connections, Inheritance, SocketMaker};
 use crate::registration::{Particulars, Registration, register};
 use crate::start::{open_log, require_helper};
 use crate::succession::register_successor;
@@ -106,9 +105,9 @@ pub fn build(home: &Home, mut spec: BuildSpec, init: Init<'_>) -> Result<Buildin
     let attempt = format!("restore \"{}\"", spec.name);
     require_helper(init, &attempt)?;
     let mut replaces = spec.replaces.take();
-    let mut inherited = Ports::default();
+    let mut inherited = Inheritance::default();
     if let (Some(predecessor), Some(own)) = (&mut replaces, &mut spec.network) {
-        inherited = Ports::inherit(predecessor, own)?;
+        inherited = Inheritance::of(predecessor, own)?;
     }
     let particulars = Particulars {
         name: spec.name,
@@ -134,7 +133,7 @@ pub fn build(home: &Home, mut spec: BuildSpec, init: Init<'_>) -> Result<Buildin
         translation: registration.meta.translation.clone(),
         own_network: registration.meta.network.is_some(),
     };
-    begin(registration, replaces, message, init, &inherited, &attempt).map_err(faults::about(&attempt))
+    begin(registration, replaces, message, init, inherited, &attempt).map_err(faults::about(&attempt))
 }
 
 fn begin(
@@ -142,7 +141,7 @@ fn begin(
     replaces: Option<Capsule>,
     message: Launch,
     init: Init<'_>,
-    inherited: &Ports,
+    inherited: Inheritance,
     attempt: &str,
 ) -> Result<Building, LinkError> {
     let own = registration.meta.network.as_ref();
@@ -187,6 +186,14 @@ impl Building {
     #[must_use]
     pub fn init_handle(&self) -> &OwnedFd {
         &self.scaffold.init_handle
+    }
+
+    /// What makes sockets in the capsule, also while another application has its name.
+    ///
+    /// # Errors
+    /// When the helper does not answer.
+    pub fn socket_maker(&self, home: &Home) -> Result<SocketMaker, Fault> {
+        SocketMaker::connect_to(home, &self.registration.socket_name(), self.aid())
     }
 
     /// The new application's state folder.

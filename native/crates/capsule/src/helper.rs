@@ -3,8 +3,7 @@
 use crate::hosted;
 use crate::link::{Link, LinkError};
 use crate::meta::HelperProcess;
-use crate::network::Connections;
-use crate::ports::Ports;
+use crate::network::{Connections, Inheritance};
 use abi::network::OwnNetwork;
 use abi::wire::{Launch, Reply, Request, Status, User};
 use std::fs::{self, File};
@@ -64,13 +63,13 @@ pub struct Begun {
 
 /// Starts a helper and hands it its first message. `own` is what the network namespace gets that the message asks for:
 /// it is put in when the namespace is there and no process of the application is, and opened where the message says what
-/// to run. `inherited` are ports of the host that it has already.
+/// to run. `inherited` is what the application has on the network whose place it takes.
 pub fn launch(
     program: Init<'_>,
     launch: Launch,
     descriptors: &[BorrowedFd<'_>],
     own: Option<&OwnNetwork>,
-    inherited: &Ports,
+    inherited: Inheritance,
 ) -> Result<Begun, LinkError> {
     let starts = launch.program.is_some();
     let order = Request::Launch(launch);

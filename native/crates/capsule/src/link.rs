@@ -85,7 +85,12 @@ impl Link {
 
     /// [`LinkError::Ended`] when no helper listens.
     pub fn connect(home: &Home, aid: &Aid) -> Result<Self, LinkError> {
-        let (_folder, path) = match home::short_path(&home.run, &home::socket_name(aid)) {
+        Self::connect_to(home, &home::socket_name(aid))
+    }
+
+    /// The same by the name of the socket in the run folder.
+    pub fn connect_to(home: &Home, name: &str) -> Result<Self, LinkError> {
+        let (_folder, path) = match home::short_path(&home.run, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LinkError::Ended),
             other => other?,
         };

@@ -3,13 +3,14 @@
 use crate::link::{Link, LinkError};
 use crate::membership::{kernel_refused, member};
 use crate::ports::Ports;
-use crate::{Aid, faults};
+use crate::{Aid, Capsule, faults, home};
 use abi::Fault;
 use abi::network::{Link as Way, OwnNetwork};
 use abi::request::Home;
 use abi::wire::{Reply, Request};
 use network::Attached;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use sys::Errno;
 
@@ -18,6 +19,57 @@ use sys::Errno;
 pub struct Connections {
     made: Vec<Connection>,
     own: OwnNetwork,
+    inherited: Inheritance,
+    kept: bool,
+}
+
+/// What an application has on the network whose place another one takes.
+#[derive(Default)]
+pub struct Inheritance {
+    ports: Ports,
+    /// Its network namespace, and the links into it that the other one has, too.
+    links: Option<(File, Vec<Way>)>,
+}
+
+impl Inheritance {
+    /// Lets the `successor` have the same ports of the host, where it has the same address.
+    ///
+    /// # Errors
+    /// When the helper of the application does not answer.
+    pub fn of(predecessor: &mut Capsule, successor: &mut OwnNetwork) -> Result<Self, Fault> {
+        let ports = Ports::inherit(predecessor, successor)?;
+        let init = predecessor.hosted()?.init;
+        let former = predecessor.network().map(|own| own.links.clone()).unwrap_or_default();
+        let same = |one: &Way, other: &Way| {
+            one.environment.id == other.environment.id && one.addresses == other.addresses
+        };
+        let replaced = former.into_iter().filter(|one| successor.links.iter().any(|other| same(one, other)));
+        let replaced: Vec<Way> = replaced.collect();
+        let namespace = File::open(format!("/proc/{init}/ns/net"));
+        let namespace = namespace.map_err(faults::files("find the network of the application"))?;
+        Ok(Self { ports, links: Some((namespace, replaced)) })
+    }
+
+    /// The application runs on: it has its links again, which those of the other one had replaced.
+    fn give_back(&self) {
+        let Some((namespace, links)) = &self.links else { return };
+        for way in links {
+            let Ok(member) = member(way) else { continue };
+            let link = member.attach(namespace.as_fd(), &way.interface);
+            if let Ok(link) = link.and_then(|link| link.open().map(|()| link)) {
+                link.keep();
+            }
+        }
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.made.clear();
+            self.inherited.give_back();
+        }
+    }
 }
 
 struct Connection {
@@ -31,22 +83,22 @@ struct Connection {
 impl Connections {
     /// Puts in what `own` lists, closed: addresses and routes are there, and no packet passes before
     /// [`open`](Self::open). `namespace` is a new one, in which loopback is up and no process of the application is yet.
-    /// `inherited` are ports of the host that the application has already.
+    /// An application whose place this one takes loses its links, and gets them back when this is dropped.
     ///
     /// # Errors
     /// When an interface cannot be made, or a port of the host is taken; nothing is left then.
-    pub fn make(namespace: BorrowedFd<'_>, own: &OwnNetwork, inherited: &Ports) -> Result<Self, Fault> {
-        let mut own = own.clone();
-        let attach = |way: &mut Way| {
+    pub fn make(namespace: BorrowedFd<'_>, own: &OwnNetwork, inherited: Inheritance) -> Result<Self, Fault> {
+        let mut connections = Self { made: Vec::new(), own: own.clone(), inherited, kept: false };
+        let Self { made, own, inherited, .. } = &mut connections;
+        for way in &mut own.links {
             let attempt = format!("join the environment \"{}\"", way.environment.name);
             let member = member(way)?;
             let link = member.clone().attach(namespace, &way.interface);
             let link = link.map_err(|error| kernel_refused(&attempt, error))?;
-            let ports = Ports::publish(&member, &mut way.published, inherited)?;
-            Ok(Connection { attempt, link, ports })
-        };
-        let made = own.links.iter_mut().map(attach).collect::<Result<_, _>>()?;
-        Ok(Self { made, own })
+            let ports = Ports::publish(&member, &mut way.published, &inherited.ports)?;
+            made.push(Connection { attempt, link, ports });
+        }
+        Ok(connections)
     }
 
     /// What there is now: as it was asked for, with the ports of the host that were found.
@@ -73,8 +125,9 @@ impl Connections {
     }
 
     /// The application lives: the connections last as long as its namespace.
-    pub fn keep(self) {
-        self.made.into_iter().for_each(|connection| connection.link.keep());
+    pub fn keep(mut self) {
+        self.kept = true;
+        std::mem::take(&mut self.made).into_iter().for_each(|connection| connection.link.keep());
     }
 }
 
@@ -88,7 +141,12 @@ impl SocketMaker {
     /// # Errors
     /// [`abi::Code::NoTarget`] when it does not run.
     pub fn connect(home: &Home, aid: &Aid) -> Result<Self, Fault> {
-        let link = Link::connect(home, aid);
+        Self::connect_to(home, &home::socket_name(aid), aid)
+    }
+
+    /// The same for one that listens under another name than the application `aid` has.
+    pub(crate) fn connect_to(home: &Home, name: &str, aid: &Aid) -> Result<Self, Fault> {
+        let link = Link::connect_to(home, name);
         link.map(|link| Self(Mutex::new(link))).map_err(faults::about(&format!("reach \"{aid}\"")))
     }
 

@@ -4,8 +4,7 @@ use crate::helper::{Begun, Init};
 use crate::interposition::{Interposition, translation};
 use crate::link::{Link, LinkError};
 use crate::meta::{Meta, Volume};
-use crate::network::Connections;
-use crate::ports::Ports;
+use crate::network::{Connections, Inheritance};
 use crate::registration::{Particulars, Registration, register};
 use crate::{Aid, faults, helper, hosted, launched};
 use abi::network::OwnNetwork;
@@ -124,7 +123,8 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
             nofile: soft_nofile(),
         }),
     };
-    let begun = helper::launch(init.into(), message, &descriptors, spec.network.as_ref(), &Ports::default())?;
+    let begun =
+        helper::launch(init.into(), message, &descriptors, spec.network.as_ref(), Inheritance::default())?;
     let Begun { mut link, reply, descriptors, connections } = begun;
     let (Reply::Started { .. }, [pidfd, master @ ..]) = (reply, descriptors.as_slice()) else {
         return Err(LinkError::Confused);

@@ -57,8 +57,11 @@ impl Place {
         let has_network = new.network.is_some();
         let mut building = capsule::build(saved, new, &request.home, init)?;
         building.edit(&request.edits, &saved.lasting)?;
-        let inside = has_network.then(|| Sockets::inside(&request.home, building.aid(), building.init()));
-        let sockets = inside.transpose()?.unwrap_or_default();
+        let sockets = if has_network {
+            Sockets::made_by(building.socket_maker(&request.home)?, building.init())?
+        } else {
+            Sockets::default()
+        };
         if let (true, Some(saved)) = (has_network, &chain.network) {
             network::apply(saved, &sockets)?;
         }

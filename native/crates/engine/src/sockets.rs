@@ -24,10 +24,15 @@ impl Sockets {
     /// # Errors
     /// When the capsule does not answer.
     pub fn inside(home: &Home, aid: &Aid, init: i32) -> Result<Self> {
-        Ok(Self(Some(Inside {
-            maker: SocketMaker::connect(home, aid)?,
-            namespace: namespace_of(&init.to_string())?,
-        })))
+        Self::made_by(SocketMaker::connect(home, aid)?, init)
+    }
+
+    /// The same in a capsule that is being built.
+    ///
+    /// # Errors
+    /// When the namespace cannot be found.
+    pub fn made_by(maker: SocketMaker, init: i32) -> Result<Self> {
+        Ok(Self(Some(Inside { maker, namespace: namespace_of(&init.to_string())? })))
     }
 
     /// A new socket, close-on-exec (socket(2)).
