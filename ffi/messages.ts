@@ -372,6 +372,7 @@ export interface Operations {
   unload: { request: { name: string }; response: Resident };
   loaded: { request: Record<never, never>; response: { templates: Resident[] } };
   inspect: { request: { dir: string }; response: Inspection };
+  adopt_volumes: { request: { dir: string }; response: { volumes: number } };
   link_volumes: { request: { from: string; to: string }; response: { volumes: number } };
   verify: { request: { dir: string }; response: { ok: true; bytes: number } };
   list: { request: { folder: string }; response: { snapshots: Listed[] } };

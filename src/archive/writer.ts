@@ -47,7 +47,8 @@ export class ArchiveWriter {
     const info = Deno.lstatSync(from);
     if (info.isDirectory) return await this.tree(from, path);
     if (info.isFile) return await this.#file(from, path, info);
-    if (!info.isSymlink) throw new Error(`"${from}" is neither a file nor a folder nor a symbolic link`);
+    // A FIFO or device of a volume: the image's manifest says all about it.
+    if (!info.isSymlink) return;
     await this.#put(
       encodeHeader({ ...describe(info, path), kind: "symlink", target: Deno.readLinkSync(from) }),
     );

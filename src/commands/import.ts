@@ -48,6 +48,7 @@ async function takeIn(session: Session, reader: ArchiveReader, wanted: string): 
     Deno.mkdirSync(partial, { mode: 0o700 });
     await unpack(reader, partial, SNAPSHOT);
     await session.perform("inspect", { dir: `${partial}/image` });
+    await session.perform("adopt_volumes", { dir: `${partial}/image` });
     await session.perform("verify", { dir: `${partial}/image` });
     const id = isId(wanted) && !isFolder(`${store}/${wanted}`) ? wanted : newId();
     Deno.renameSync(`${partial}/image`, `${store}/${id}`);

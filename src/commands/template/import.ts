@@ -53,6 +53,7 @@ async function takeIn(
   using draft = draftTemplate(session.home, name);
   await unpack(reader, draft.folder, TEMPLATE);
   const inspection = await session.perform("inspect", { dir: draft.image });
+  await session.perform("adopt_volumes", { dir: draft.image });
   await session.perform("verify", { dir: draft.image });
   const rules = draft.rules();
   soundRules(rules, `rules of "${name}"`, inspection);

@@ -230,6 +230,8 @@ requests! {
     Loaded {}
     /// Give what was captured of volumes in the image `from` second names in the image `to`, a folder that has none yet.
     LinkVolumes { from: PathBuf, to: PathBuf }
+    /// Make captures of what an archive brought of volumes, in an image that is not in use yet.
+    AdoptVolumes { dir: PathBuf }
     /// Describe a snapshot.
     Inspect { dir: PathBuf }
     /// Check every checksum of a snapshot.

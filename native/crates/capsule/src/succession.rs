@@ -19,7 +19,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use crate::meta::Meta;
+use crate::meta::{META_FILE, Meta};
 
 /// Registers the successor of an application that runs: nothing of that one's changes, and no list shows this.
 pub fn register_successor(home: &Home, meta: Meta) -> Result<Registration, Fault> {
@@ -52,14 +52,21 @@ fn sweep(home: &Home) {
     }
 }
 
-/// Folders of successors that nobody builds any more: no helper, and no command, listens at the socket.
+/// Folders of successors that nobody builds any more, and of applications that were never registered to the end: no
+/// helper, and no command, listens at the socket. While the lock is held nobody registers one.
 fn leftovers(home: &Home) -> impl Iterator<Item = (PathBuf, Aid)> {
     let entries = fs::read_dir(home::apps(home)).into_iter().flatten().flatten();
     let own = entries.filter_map(|entry| {
-        let name = entry.file_name();
-        let (aid, place) = name.to_str()?.strip_prefix('.')?.split_once('.')?;
-        aid.parse::<Aid>().ok()?;
-        Some((entry.path(), place.parse::<Aid>().ok()?))
+        let (name, path) = (entry.file_name(), entry.path());
+        let name = name.to_str()?;
+        match name.strip_prefix('.') {
+            Some(successor) => {
+                let (aid, place) = successor.split_once('.')?;
+                aid.parse::<Aid>().ok()?;
+                Some((path, place.parse().ok()?))
+            }
+            None => Some((path, name.parse().ok()?)).filter(|(path, _)| !path.join(META_FILE).exists()),
+        }
     });
     own.filter(|(_, place)| !listens(home, place).unwrap_or(true))
 }

@@ -36,6 +36,7 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         }
         "unload" => answer(request, control, residence::unload),
         "loaded" => answer(request, control, residence::list),
+        "adopt_volumes" => answer(request, control, volumes::adopt),
         "inspect" => answer(request, control, inspect::describe),
         "doctor" => answer(request, control, doctor::examine),
         "run" => answer(request, control, |request, _| capsules::run(request, programs.init)),

@@ -20,5 +20,5 @@ pub use check::{check_contents, check_structure};
 pub use error::{Error, Result};
 pub use known::{Known, has_true_times};
 pub use layers::Layers;
-pub use replica::{copy, copy_some, link, remove, sync};
+pub use replica::{adopt, copy, copy_some, link, remove, sync};
 pub use tree::{AttributeV1, BodyV1, EntryV1, MOST_ENTRIES, OriginV1, TreeV1};

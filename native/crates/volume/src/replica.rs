@@ -26,6 +26,16 @@ pub fn link(tree: &TreeV1, from: &Path, to: &Path) -> Result<()> {
     })
 }
 
+/// Makes the capture `to` of what came from elsewhere in `from`, of which nothing but the contents of files is used: kinds, links,
+/// owners, modes, attributes and times are those of the tree.
+///
+/// # Errors
+/// `Io`. What was made of `to` stays.
+pub fn adopt(tree: &TreeV1, from: &Path, to: &Path) -> Result<()> {
+    let node = |entry: &EntryV1| copy_node(tree, entry, from, to, entry.mode_in_capture());
+    make(tree, to, &|_| true, EntryV1::mode_in_capture, &node)
+}
+
 /// Makes the folder `to` with copies of everything in the capture in `from`, as the captured folder was: for writing.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ pub use view::{Views, apply};
 use crate::chain::Chain;
 use crate::explain::Result;
 use crate::store;
-use abi::request::{LinkVolumes, Restore, Volumes};
+use abi::request::{AdoptVolumes, LinkVolumes, Restore, Volumes};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotReader;
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,25 @@ pub fn link(request: LinkVolumes, control: &Control) -> Result<Linked> {
         volume::link(&volume.tree, &from, &to).map_err(|error| fault(&error, "copy", &volume.path))?;
     }
     volume::sync(&folder, true).map_err(|error| fault(&error, "copy", &volumes[0].path))?;
+    Ok(Linked { volumes: volumes.len() })
+}
+
+/// Makes captures of what an archive brought of them: it may lack what archives do not hold, such as parts of seconds.
+pub fn adopt(request: AdoptVolumes, control: &Control) -> Result<Linked> {
+    let volumes = read(&request.dir)?;
+    for (number, volume) in volumes.iter().enumerate() {
+        control.proceed()?;
+        let capture = place(&request.dir, number);
+        let brought = capture.with_extension("brought");
+        let failed = |error: std::io::Error| {
+            Fault::new(Code::Other, format!("Could not take in the volume \"{}\"", volume.path))
+                .because(error)
+        };
+        std::fs::rename(&capture, &brought).map_err(failed)?;
+        volume::adopt(&volume.tree, &brought, &capture)
+            .map_err(|error| fault(&error, "take in", &volume.path))?;
+        volume::remove(&brought).map_err(failed)?;
+    }
     Ok(Linked { volumes: volumes.len() })
 }
 
