@@ -83,3 +83,29 @@ Deno.test("an archive that is damaged or of the other kind leaves nothing behind
   const left = await capture(["find", `${there.env.STASIS_HOME}/data`, "-type", "f"]);
   strictEqual(left.stdout, "");
 });
+
+Deno.test("volumes travel along, with what an archive does not hold", async () => {
+  await using here = await Stage.open();
+  await using there = await Stage.open();
+  const folder = `${here.folder}/data`;
+  await must([
+    "sh",
+    "-ec",
+    `mkdir -p "$1/inner"; echo kept > "$1/inner/file"; ln "$1/inner/file" "$1/again"; mkfifo "$1/pipe"
+    ln -s inner/file "$1/link"; chmod 640 "$1/again"; touch -d "2020-01-02 03:04:05.678901234" "$1/again"`,
+    "-",
+    folder,
+  ]);
+  await here.stasis("run", "-d", "--name", "holder", "--volume", folder, "--", "sleep", "1000");
+  await here.stasis("snapshot", "holder", "--stop");
+  await here.stasis("template", "create", "holder@latest", "--name", "holder");
+  const file = `${here.folder}/holder.tar`;
+  await here.stasis("template", "export", "holder", file);
+  await there.stasis("template", "import", file);
+  await there.stasis("clone", "holder");
+  const script = `cd "$1"; cat inner/file again link; stat -c "%a %y %h" again; test -p pipe && echo pipe`;
+  const found = await there.stasis("exec", "holder", "--", "sh", "-ec", script, "-", folder);
+  match(found, /^kept\nkept\nkept\n640 2020-01-02 03:04:05\.678901234 \S+ 2\npipe$/);
+  await here.stasis("export", "holder@latest", `${here.folder}/s.tar`);
+  strictEqual((await there.stasis("import", `${here.folder}/s.tar`)).length, 12);
+});
