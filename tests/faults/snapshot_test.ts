@@ -74,8 +74,14 @@ Deno.test({
       env,
       clearEnv: true,
     });
+    await stage.run("roots", "sleep", "1000");
+    const looked = await capture([...user, product, "ps"], {
+      env: { ...env, STASIS_HOME: stage.env["STASIS_HOME"] ?? "" },
+      clearEnv: true,
+    });
     await Deno.remove(home, { recursive: true });
     failsWith(outcome, 13, /Run stasis as root/);
+    failsWith(looked, 13, /another user's/);
     await goesOn(subject);
   },
 });

@@ -39,6 +39,22 @@ pub fn prepare(home: &Home) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether this user may look into the home. One that is not there yet has no applications.
+///
+/// # Errors
+/// [`Code::NotPermitted`] for a home of somebody else.
+pub fn require_access(home: &Home) -> Result<(), Fault> {
+    match std::fs::read_dir(apps(home)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let what = format!("Could not list the applications in \"{}\"", home.data.display());
+            Err(Fault::new(Code::NotPermitted, what).because(error).hint(
+                "They are another user's: become that user, or set STASIS_HOME to a folder of your own",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A folder held open, with a path to a file in it that is short enough for a socket's address (108 bytes, unix(7))
 /// however deep the folder lies. The path holds as long as the folder is open.
 pub fn short_path(folder: &Path, name: &str) -> io::Result<(File, PathBuf)> {

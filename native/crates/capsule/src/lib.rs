@@ -48,6 +48,7 @@ pub use building::{Blank, BuildSpec, Building, build};
 pub use capsule::{Capsule, Hosted, find, wait};
 pub use exec::{ExecSpec, exec};
 pub use helper::{Init, has_privileges};
+pub use home::require_access;
 pub use hosted::processes_of;
 pub use interposition::Interposition;
 pub use launched::{depart, emulate};

@@ -179,10 +179,12 @@ pub fn exec(request: Exec, control: &Control) -> Result<Executed, Fault> {
 }
 
 pub fn names(request: Names, _: &Control) -> Result<Named, Fault> {
+    capsule::require_access(&request.home)?;
     Ok(Named { names: capsule::running_names(&request.home) })
 }
 
 pub fn ps(request: Ps, _control: &Control) -> Result<Applications, Fault> {
+    capsule::require_access(&request.home)?;
     Ok(Applications { apps: capsule::list(&request.home).into_iter().map(Row::from).collect() })
 }
 
