@@ -126,8 +126,13 @@ class Bench {
 
   async #removeAll(): Promise<void> {
     const aids = (await this.#stasis("ps", "--quiet")).split("\n").filter((aid) => aid !== "");
-    for (const aid of aids) await this.#stasis("kill", aid).catch(() => {});
-    for (const aid of aids) await this.#stasis("wait", aid).catch(() => {});
+    const end = async (aid: string) => {
+      await this.#stasis("kill", aid).catch(() => {});
+      await this.#stasis("wait", aid).catch(() => {});
+    };
+    for (let first = 0; first < aids.length; first += 8) {
+      await Promise.all(aids.slice(first, first + 8).map(end));
+    }
     if (aids.length > 0) await this.#stasis("rm", ...aids);
   }
 

@@ -58,6 +58,10 @@ pub fn running_names(home: &Home) -> Vec<String> {
 
 /// Whether the helper is there. It is not woken up: there may be hundreds.
 fn runs(home: &Home, meta: &Meta) -> bool {
+    // It goes when no process is left, before the helper has ended.
+    if !home.run.join(home::socket_name(&meta.aid)).exists() {
+        return false;
+    }
     let known = meta.init.is_some_and(|init| hosted::lives(init.pid, init.start_ticks));
     // One that took another's place is not written down where the command was killed just then.
     known || Link::connect(home, &meta.aid).is_ok()
