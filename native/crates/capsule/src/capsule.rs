@@ -167,7 +167,7 @@ impl Capsule {
     }
 
     /// Waits until the helper has closed its end, which it does as its last act.
-    pub(crate) fn await_end(&mut self) {
+    pub fn await_end(&mut self) {
         let limit = Some(Instant::now() + END_PATIENCE);
         let _ = self.link.receive(Wait::Until(&Control::new(), limit));
     }

@@ -71,7 +71,9 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
             .map_err(|fault| fault.aftermath(UNHARMED))?;
         connections.silence();
         tree.kill()?;
-        (stopped.elapsed(), bytes)
+        let pause = stopped.elapsed();
+        subject.await_end();
+        (pause, bytes)
     } else {
         // Our duplicates would keep the application's own close(2) from peers.
         drop(connections);
@@ -236,6 +238,13 @@ impl Subject {
         let Self::Capsule(source) = self else { return Ok(None) };
         let own = source.network.as_ref();
         own.map(|own| network::collect(own, &source.sockets, source.init)).transpose()
+    }
+
+    /// Waits for the end of a capsule whose processes have been killed.
+    fn await_end(&mut self) {
+        if let Self::Capsule(source) = self {
+            source.await_end();
+        }
     }
 
     /// May memory be read from copies? Those end up with the helper of a capsule, or with the host's first process.

@@ -71,6 +71,12 @@ impl Source {
         table.map(|table| translation::Source::new(interposition, table)).transpose()
     }
 
+    /// Waits, once every process has been killed, until the helper has removed what the kernel does not.
+    pub fn await_end(&mut self) {
+        self.release_ids();
+        self.capsule.await_end();
+    }
+
     /// Undoes [`hold_ids`](Self::hold_ids), as dropping this does.
     pub fn release_ids(&mut self) {
         if self.interposition.is_some() {
