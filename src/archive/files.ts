@@ -1,6 +1,6 @@
 import { StasisError } from "../../ffi/error.ts";
 import type { Session } from "../session.ts";
-import { syncFolder } from "../catalog/tree.ts";
+import { exists, syncFolder } from "../catalog/tree.ts";
 import { dirname } from "node:path";
 import { ArchiveReader } from "./reader.ts";
 import { ArchiveWriter } from "./writer.ts";
@@ -93,15 +93,6 @@ function explain(what: string, error: unknown): StasisError {
     causes: [error instanceof Error ? error.message : String(error)],
     aftermath: "Nothing was left behind",
   });
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function removeIfThere(path: string): void {

@@ -41,3 +41,13 @@ function syncFile(path: string): void {
   using file = Deno.openSync(path, { write: true });
   file.syncSync();
 }
+
+/** Whether anything has this path, a link that leads nowhere included. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -4,6 +4,7 @@ import { StasisError } from "../../ffi/error.ts";
 import type { Label, Origin, SnapshotTaken, Target } from "../../ffi/messages.ts";
 import { makePrivateFolder, storeOf } from "../catalog/home.ts";
 import { newId } from "../catalog/names.ts";
+import { exists } from "../catalog/tree.ts";
 import { parsePid } from "../pid.ts";
 import type { Open, Session } from "../session.ts";
 import { formatEnding } from "../ui/ending.ts";
@@ -116,15 +117,6 @@ function report(
   else output.line(stored ? label.id : taken.dir);
   output.talk(`Took ${title}: ${describeTaken(taken)}${stopped ? "; no process of it is left" : ""}`);
   for (const note of taken.notes) output.talk(`  note: ${note}`);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function isEmptyFolder(path: string): boolean {
