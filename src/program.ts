@@ -12,6 +12,7 @@ import { inspect } from "./commands/inspect.ts";
 import { kill } from "./commands/kill.ts";
 import { logs } from "./commands/logs.ts";
 import { man } from "./commands/man.ts";
+import { peer } from "./commands/peer.ts";
 import { ps } from "./commands/ps.ts";
 import { restore } from "./commands/restore.ts";
 import { rm } from "./commands/rm.ts";
@@ -54,7 +55,7 @@ export function buildProgram(open: Open): CommandUnknownOpts {
   for (const [title, commands] of groups) {
     for (const command of commands) program.addCommand(command.helpGroup(title));
   }
-  program.addCommand(completeIds(open), { hidden: true });
+  for (const hidden of [completeIds(open), peer(open)]) program.addCommand(hidden, { hidden: true });
   for (const command of within(program)) inherit(command, program);
   for (const command of [program, ...within(program)]) addCommonOptions(command);
   return program;

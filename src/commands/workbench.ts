@@ -26,7 +26,7 @@ export const WEB: Application = {
 };
 
 /** An engine that answers from a table, and remembers what it was asked. */
-class FakeEngine implements Engine {
+export class FakeEngine implements Engine {
   readonly asked: Asked[] = [];
 
   constructor(readonly answers: Answers) {}
