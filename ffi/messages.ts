@@ -76,6 +76,35 @@ export interface Environment {
   subnets: string[];
   /** Whether members may reach what is not of it. */
   outside: boolean;
+  /** The longest packet that members send, in bytes; 1500 where nothing is said. */
+  mtu?: number;
+  /** Whether the host has no way into it, and it none to the host. */
+  apart?: boolean;
+}
+
+/** How an environment goes on to other hosts. */
+export interface Tunnel {
+  /** This host, as the others reach it. */
+  address: string;
+  /** The others: all that the environment spans, and no more. */
+  peers: string[];
+  /** What only these hosts know, in hexadecimal digits; what goes between them is encrypted then. */
+  secret?: string;
+}
+
+/** How an environment's tunnel stands on this host. */
+export interface TunnelStanding {
+  /** The link that frames go to other hosts by. */
+  name: string;
+  up: boolean;
+  /** This host, as the others reach it. */
+  address: string;
+  peers: string[];
+  mtu: number;
+  received_bytes: number;
+  received_packets: number;
+  sent_bytes: number;
+  sent_packets: number;
 }
 
 /** How an environment stands on this host. */
@@ -84,8 +113,10 @@ export interface Standing {
   present: boolean;
   bridge: string;
   links: MemberLink[];
+  /** Left out where it is on this host only. */
+  tunnel?: TunnelStanding;
   /** What the rules have stopped, in packets. */
-  stopped: { spoofed?: number; host?: number; outside?: number };
+  stopped: { spoofed?: number; host?: number; outside?: number; tunnel?: number };
 }
 
 /** The link of one member, counted as the member sees it. */
@@ -376,7 +407,7 @@ export interface Operations {
   link_volumes: { request: { from: string; to: string }; response: { volumes: number } };
   verify: { request: { dir: string }; response: { ok: true; bytes: number } };
   list: { request: { folder: string }; response: { snapshots: Listed[] } };
-  make_environment: { request: { environment: Environment }; response: unknown };
+  make_environment: { request: { environment: Environment; tunnel?: Tunnel }; response: unknown };
   remove_environment: { request: { environment: Environment }; response: unknown };
   inspect_environment: { request: { environment: Environment }; response: Standing };
   doctor: { request: Record<never, never>; response: { checks: Check[] } };

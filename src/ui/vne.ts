@@ -1,4 +1,4 @@
-import type { Standing } from "../../ffi/messages.ts";
+import type { Standing, TunnelStanding } from "../../ffi/messages.ts";
 import type { EnvironmentCard } from "../vne/environments.ts";
 import type { Member } from "../vne/members.ts";
 import { formatAge, formatBytes, printable } from "./format.ts";
@@ -42,14 +42,20 @@ export function renderEnvironment(
   shown: EnvironmentCard & Omit<Standing, "links"> & { members: readonly Member[] },
   width?: number,
 ): string[] {
-  const { spoofed = 0, host = 0, outside = 0 } = shown.stopped;
+  const { spoofed = 0, host = 0, outside = 0, tunnel = 0 } = shown.stopped;
+  const stopped = [
+    `${spoofed} with a false sender`,
+    `${host} to this host`,
+    `${outside} from or to the outside`,
+  ];
   const facts: [string, string][] = [
     ["environment", shown.name],
     ["created", shown.created],
     ["range", shown.subnets.join(" ")],
     ["outside", shown.outside ? "allow" : "deny"],
     ["bridge", shown.present ? shown.bridge : `${shown.bridge} (made when the next application joins)`],
-    ["stopped", `${spoofed} with a false sender, ${host} to this host, ${outside} from or to the outside`],
+    ...renderTunnel(shown.tunnel),
+    ["stopped", [...stopped, ...(shown.tunnel ? [`${tunnel} from other hosts`] : [])].join(", ")],
   ];
   const rows = shown.members.map(({ aid, name, state, addresses, link }) => [
     aid,
@@ -62,4 +68,11 @@ export function renderEnvironment(
   ]);
   const told = facts.map(([title, value]) => `${title.padEnd(11)}  ${printable(value)}`);
   return rows.length === 0 ? told : [...told, "", ...renderTable(MEMBERS, rows, width)];
+}
+
+function renderTunnel(tunnel: TunnelStanding | undefined): [string, string][] {
+  if (tunnel === undefined) return [];
+  const ends = tunnel.peers.length === 0 ? "no other host" : tunnel.peers.join(" ");
+  const traffic = `${formatBytes(tunnel.sent_bytes)} sent, ${formatBytes(tunnel.received_bytes)} received`;
+  return [["tunnel", `${tunnel.name} from ${tunnel.address} to ${ends}: ${traffic}`]];
 }

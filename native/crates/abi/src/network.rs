@@ -95,6 +95,25 @@ pub struct Environment {
     pub subnets: Vec<String>,
     /// Whether members may reach what is not of the environment.
     pub outside: bool,
+    /// The longest packet that members send, in bytes; 1500 where nothing is said. A tunnel to other hosts takes its part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// Whether the host has no way into it, and it none to the host: another environment of the host can have the same ranges.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apart: bool,
+}
+
+/// How an environment goes on to other hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tunnel {
+    /// This host, as the others reach it.
+    pub address: IpAddr,
+    /// The others: all that the environment spans, and no more. Of the same family.
+    pub peers: Vec<IpAddr>,
+    /// What only these hosts know, in hexadecimal digits; what goes between them is encrypted then.
+    #[serde(default)]
+    pub secret: Option<String>,
 }
 
 #[cfg(test)]
@@ -112,5 +131,13 @@ mod tests {
         let link = json!({"environment": shop, "interface": "eth0", "addresses": ["10.10.2.7"], "published": published});
         let own = read(json!({"own": {"links": [link]}}));
         assert_eq!(own.own().map(|own| own.links.len()), Some(1));
+    }
+
+    #[test]
+    fn an_environment_of_one_host_is_written_as_before_there_were_others() {
+        let written = json!({"name": "shop", "id": "a1b2c3", "subnets": ["10.10.2.0/24"], "outside": false});
+        let shop: Environment = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!((shop.mtu, shop.apart), (None, false));
+        assert_eq!(serde_json::to_value(shop).unwrap(), written);
     }
 }

@@ -3,7 +3,7 @@
 //! Unknown fields are refused: a request that the engine only half understands is a mistake, not a wish.
 
 use crate::edits::Edits;
-use crate::network::{Environment, Network};
+use crate::network::{Environment, Network, Tunnel};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -238,8 +238,12 @@ requests! {
     Verify { dir: PathBuf }
     /// Describe every snapshot in a folder.
     List { folder: PathBuf }
-    /// Make what an environment has on this host, which must not have it yet.
-    MakeEnvironment { environment: Environment }
+    /// Make what an environment has on this host, which must not have it yet; with a tunnel, what is missing or otherwise.
+    MakeEnvironment {
+        environment: Environment,
+        #[serde(default)]
+        tunnel: Option<Tunnel>,
+    }
     /// Remove what an environment has on this host; members that run lose their links.
     RemoveEnvironment { environment: Environment }
     /// Tell how an environment stands on this host.

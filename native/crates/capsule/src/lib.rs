@@ -54,7 +54,7 @@ pub use interposition::Interposition;
 pub use launched::{depart, emulate};
 pub use layers::{VOLUMES, claim_layer, layers};
 pub use listing::{Application, State, list, remove, running_names};
-pub use membership::{environment, kernel_refused};
+pub use membership::{environment, kernel_refused, tunnel};
 pub use meta::Volume;
 pub use mounting::collect as collect_lasting;
 pub use network::SocketMaker;

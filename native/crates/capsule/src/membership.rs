@@ -4,10 +4,15 @@ use crate::meta::{self, Meta};
 use abi::network::Link;
 use abi::request::Home;
 use abi::{Code, Fault};
-use network::{Environment, Member};
+use network::environment::MTU;
+use network::{Environment, Member, Tunnel};
+use std::ops::RangeInclusive;
 use sys::Errno;
 
 const FEATURES: &str = "A kernel with bridges, veth and nftables for both is needed (CONFIG_BRIDGE, CONFIG_VETH, CONFIG_NF_TABLES_BRIDGE, CONFIG_NF_TABLES_INET, CONFIG_NFT_CT, CONFIG_NFT_MASQ)";
+
+/// How long the longest packet of an environment may be, in bytes: IPv6 needs the least (RFC 8200).
+const LENGTHS: RangeInclusive<u32> = 1280..=65_535;
 
 /// The environment as the kernel gets to know it.
 ///
@@ -21,7 +26,30 @@ pub fn environment(described: &abi::network::Environment) -> Result<Environment,
     let id = described.id.parse().map_err(|()| wrong(&format!("its id \"{}\"", described.id)))?;
     let range = |text: &String| text.parse().map_err(|()| wrong(&format!("its range \"{text}\"")));
     let subnets = described.subnets.iter().map(range).collect::<Result<_, _>>()?;
-    Ok(Environment { id, subnets, outside: described.outside })
+    let mtu = described.mtu.unwrap_or(MTU);
+    if !LENGTHS.contains(&mtu) {
+        return Err(wrong(&format!("packets of {mtu} bytes")));
+    }
+    if described.apart && described.outside {
+        return Err(wrong("a way to the outside that does not lead by this host"));
+    }
+    Ok(Environment { id, subnets, outside: described.outside, mtu, apart: described.apart })
+}
+
+/// The tunnel as the kernel gets to know it.
+///
+/// # Errors
+/// [`Code::Usage`] when hosts cannot talk so.
+pub fn tunnel(described: abi::network::Tunnel, environment: &str) -> Result<Tunnel, Fault> {
+    let abi::network::Tunnel { address, peers, secret } = described;
+    let tunnel = Tunnel { address, peers, secret };
+    if tunnel.is_sound() {
+        return Ok(tunnel);
+    }
+    let peers: Vec<_> = tunnel.peers.iter().map(ToString::to_string).collect();
+    Err(Fault::new(Code::Usage, format!("Could not span the environment \"{environment}\""))
+        .because(format!("the host {address} cannot talk to {}", peers.join(" and ")))
+        .hint("All hosts of an environment have addresses of IPv4, or all of IPv6, and each its own"))
 }
 
 pub fn member(link: &Link) -> Result<Member, Fault> {

@@ -18,8 +18,11 @@ impl Ports {
     /// Lets ports of the host lead to a member, and writes down which were found. What is among the `inherited` is there already.
     ///
     /// # Errors
-    /// [`Code::Other`] when one is taken.
+    /// [`Code::Other`] when one is taken, or the host has no way into the environment.
     pub fn publish(member: &Member, wanted: &mut [Published], inherited: &Self) -> Result<Self, Fault> {
+        if let (true, Some(port)) = (member.environment().apart, wanted.first()) {
+            return Err(failed(*port).because("the environment is apart from this host"));
+        }
         let hold = |port: &mut Published| match inherited.duplicate(*port)? {
             Some(held) => Ok((*port, held)),
             None => obtain(member, port).map(|held| (*port, held)),

@@ -5,6 +5,7 @@ use abi::request::{InspectEnvironment, MakeEnvironment, RemoveEnvironment};
 use abi::{Code, Control, Fault};
 use capsule::{environment, kernel_refused};
 use network::link::Traffic;
+use network::nftables::table::Count;
 use network::{Conflict, Environment};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -18,8 +19,25 @@ pub struct Standing {
     bridge: String,
     /// The links of members, by the order of their addresses.
     links: Vec<MemberLink>,
-    /// What the rules have stopped, in packets: `spoofed`, `host`, `outside`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnel: Option<TunnelStanding>,
+    /// What the rules have stopped, in packets: `spoofed`, `host`, `outside`, `tunnel`.
     stopped: BTreeMap<String, u64>,
+}
+
+/// What leads to other hosts, counted as this host sees it.
+#[derive(Serialize)]
+struct TunnelStanding {
+    name: String,
+    up: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+    peers: Vec<IpAddr>,
+    mtu: u32,
+    received_bytes: u64,
+    received_packets: u64,
+    sent_bytes: u64,
+    sent_packets: u64,
 }
 
 /// The link of one member, counted as the member sees it.
@@ -36,7 +54,7 @@ struct MemberLink {
 }
 
 /// # Errors
-/// [`Code::Usage`] when this host reaches one of the ranges otherwise, or has the environment already.
+/// [`Code::Usage`] when this host reaches one of the ranges otherwise, or has the environment already and shall not span it.
 pub fn make(request: MakeEnvironment, _control: &Control) -> Result<Done, Fault> {
     let wanted = environment(&request.environment)?;
     let attempt = format!("make the environment \"{}\"", request.environment.name);
@@ -44,17 +62,26 @@ pub fn make(request: MakeEnvironment, _control: &Control) -> Result<Done, Fault>
     if let Some(conflict) = wanted.conflict().map_err(refused)? {
         return Err(taken(&attempt, &conflict));
     }
-    if wanted.inspect().map_err(refused)?.bridge.is_some() {
-        return Err(Fault::new(Code::Usage, format!("Could not {attempt}"))
-            .because(format!("this host has its bridge {} already", wanted.id.bridge()))
-            .hint("Another STASIS_HOME has this environment: remove it there, or choose another name"));
-    }
-    wanted.ensure().map_err(|error| {
-        // Half of it would be in the way of the next try.
-        let _ = wanted.remove();
+    let there = wanted.inspect().map_err(refused)?.bridge.is_some();
+    let made = match request.tunnel {
+        Some(tunnel) => wanted.ensure_with(&capsule::tunnel(tunnel, &request.environment.name)?),
+        None if there => return Err(owned_elsewhere(&attempt, &wanted)),
+        None => wanted.ensure(),
+    };
+    made.map_err(|error| {
+        if !there {
+            // Half of it would be in the way of the next try.
+            let _ = wanted.remove();
+        }
         refused(error)
     })?;
     Ok(Done {})
+}
+
+fn owned_elsewhere(attempt: &str, wanted: &Environment) -> Fault {
+    Fault::new(Code::Usage, format!("Could not {attempt}"))
+        .because(format!("this host has its bridge {} already", wanted.id.bridge()))
+        .hint("Another STASIS_HOME has this environment: remove it there, or choose another name")
 }
 
 fn taken(attempt: &str, conflict: &Conflict) -> Fault {
@@ -78,8 +105,33 @@ pub fn inspect(request: InspectEnvironment, _control: &Control) -> Result<Standi
         present: seen.present,
         bridge: wanted.id.bridge(),
         links: seen.ports.into_iter().map(|(number, port)| member_link(&wanted, number, port)).collect(),
-        stopped: seen.stopped.into_iter().map(|count| (count.name, count.packets)).collect(),
+        tunnel: seen.tunnel.map(tunnel_standing),
+        stopped: sums(seen.stopped),
     })
+}
+
+/// By name: two tables count what comes from other hosts.
+fn sums(counts: Vec<Count>) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for count in counts {
+        *sums.entry(count.name).or_default() += count.packets;
+    }
+    sums
+}
+
+fn tunnel_standing(seen: network::tunnel::Standing) -> TunnelStanding {
+    let Traffic { received_packets, received_bytes, sent_packets, sent_bytes } = seen.link.traffic;
+    TunnelStanding {
+        name: seen.link.name,
+        up: seen.link.up,
+        address: seen.address,
+        peers: seen.peers,
+        mtu: seen.link.mtu,
+        received_bytes,
+        received_packets,
+        sent_bytes,
+        sent_packets,
+    }
 }
 
 fn member_link(environment: &Environment, number: u32, port: network::link::Link) -> MemberLink {

@@ -8,6 +8,7 @@ use crate::nftables::{Batch, Family};
 use crate::route::Rtnetlink;
 use crate::ruleset;
 use crate::subnet::Subnet;
+use crate::tunnel::Standing;
 use std::net::{IpAddr, Ipv6Addr};
 use sys::Errno;
 
@@ -19,7 +20,14 @@ pub struct Environment {
     pub subnets: Vec<Subnet>,
     /// Whether members may reach what is not of the environment, by this host's address.
     pub outside: bool,
+    /// The longest packet that members send, in bytes.
+    pub mtu: u32,
+    /// Whether this host has no way into it: another environment can have the same ranges.
+    pub apart: bool,
 }
+
+/// The longest packet of an environment that is on one host only.
+pub const MTU: u32 = 1500;
 
 /// A range of the environment that this host reaches by other means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +41,15 @@ pub struct Conflict {
 /// How an environment stands on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inspection {
-    /// Whether the bridge and both tables are there.
+    /// Whether the bridge and all tables are there.
     pub present: bool,
     /// The bridge, counted as this host sees it.
     pub bridge: Option<Link>,
     /// The members' links, by number. What a link receives, its member has sent.
     pub ports: Vec<(u32, Link)>,
-    /// What the rules have stopped.
+    /// What leads to other hosts.
+    pub tunnel: Option<Standing>,
+    /// What the rules have stopped. A name may be there twice.
     pub stopped: Vec<Count>,
 }
 
@@ -62,33 +72,36 @@ impl Environment {
     pub fn ensure(&self) -> Result<()> {
         let host = Rtnetlink::open()?;
         // Rules first: no frame passes without them.
-        self.make_table(Family::Bridge, || {
-            let numbers: Vec<u32> = self.ports(&host)?.into_iter().map(|(number, _)| number).collect();
-            Ok(ruleset::frames(self, &numbers))
-        })?;
-        self.make_table(Family::Inet, || Ok(ruleset::packets(self)))?;
+        self.ensure_frame_rules(&host)?;
+        self.ensure_packet_rules()?;
         self.ensure_bridge(&host)?;
         if self.outside { forward_ipv4() } else { Ok(()) }
     }
 
-    fn make_table(&self, family: Family, rules: impl FnOnce() -> Result<Batch>) -> Result<()> {
+    fn ensure_frame_rules(&self, host: &Rtnetlink) -> Result<()> {
         let name = self.id.table();
-        if table::exists(family, &name)? {
+        if table::has_chain(Family::Bridge, &name, ruleset::ARRIVING)? {
             return Ok(());
         }
-        match rules()?.commit(|| format!("make the rules of the environment, table {name} of nftables")) {
-            // Another command was faster.
-            Err(Error { errno: Errno::EEXIST, .. }) => Ok(()),
-            other => other,
-        }
+        // Rules of a version that knew no other hosts are replaced.
+        let anew = table::exists(Family::Bridge, &name)?;
+        made(ruleset::frames(self, &self.numbers(host)?, anew), &name)
+    }
+
+    fn ensure_packet_rules(&self) -> Result<()> {
+        let name = self.id.table();
+        if table::exists(Family::Inet, &name)? { Ok(()) } else { made(ruleset::packets(self), &name) }
     }
 
     fn ensure_bridge(&self, host: &Rtnetlink) -> Result<()> {
         let name = self.id.bridge();
         host.add_bridge(&name, names::HOST_MAC)?;
-        let bridge = host.link(&name)?.ok_or(Errno(libc::ENODEV)).attempt(|| format!("find {name}"))?.number;
+        let bridge = host.number_of(&name)?;
         host.leave_unaddressed(bridge)?;
         host.switch_on(bridge)?;
+        if self.apart {
+            return Ok(());
+        }
         for subnet in &self.subnets {
             let here = names::host(subnet.network());
             host.add_address(bridge, here, if here.is_ipv4() { 32 } else { 128 })?;
@@ -112,18 +125,16 @@ impl Environment {
         for (_, port) in self.ports(&host)? {
             host.remove_link(&port.name)?;
         }
+        self.remove_tunnel(&host)?;
         host.remove_link(&self.id.bridge())?;
         // Rules last: no frame passes without them.
-        for family in [Family::Bridge, Family::Inet] {
-            self.remove_table(family)?;
-        }
-        Ok(())
+        let name = self.id.table();
+        [Family::Bridge, Family::Inet].into_iter().try_for_each(|family| self.remove_table(family, &name))
     }
 
-    fn remove_table(&self, family: Family) -> Result<()> {
-        let name = self.id.table();
+    pub(crate) fn remove_table(&self, family: Family, name: &str) -> Result<()> {
         let mut batch = Batch::new();
-        Table { batch: &mut batch, family, name: &name }.delete();
+        Table { batch: &mut batch, family, name }.delete();
         match batch.commit(|| format!("remove the rules of the environment, table {name} of nftables")) {
             Err(Error { errno: Errno::ENOENT, .. }) => Ok(()),
             other => other,
@@ -132,19 +143,24 @@ impl Environment {
 
     pub fn inspect(&self) -> Result<Inspection> {
         let host = Rtnetlink::open()?;
-        let name = self.id.table();
         let bridge = host.link(&self.id.bridge())?;
+        let tunnel = self.tunnel(&host)?;
         let mut present = bridge.is_some();
         let mut stopped = Vec::new();
-        for family in [Family::Bridge, Family::Inet] {
+        let own = [Family::Bridge, Family::Inet].map(|family| (family, self.id.table()));
+        let beyond = [Family::Bridge, Family::Inet].map(|family| (family, self.id.tunnel_table()));
+        for (family, name) in own.into_iter().chain(beyond.into_iter().filter(|_| tunnel.is_some())) {
             present &= table::exists(family, &name)?;
             stopped.extend(table::counts(family, &name)?);
         }
-        Ok(Inspection { present, bridge, ports: self.ports(&host)?, stopped })
+        Ok(Inspection { present, bridge, ports: self.ports(&host)?, tunnel, stopped })
     }
 
     /// A route of this host into one of the ranges that is not the environment's own.
     pub fn conflict(&self) -> Result<Option<Conflict>> {
+        if self.apart {
+            return Ok(None);
+        }
         let host = Rtnetlink::open()?;
         let own = host.link(&self.id.bridge())?.map(|bridge| bridge.number);
         for way in host.routes()? {
@@ -165,7 +181,7 @@ impl Environment {
     }
 
     /// The links of members on this host, by number.
-    fn ports(&self, host: &Rtnetlink) -> Result<Vec<(u32, Link)>> {
+    pub(crate) fn ports(&self, host: &Rtnetlink) -> Result<Vec<(u32, Link)>> {
         let Some(bridge) = host.link(&self.id.bridge())? else { return Ok(Vec::new()) };
         let prefix = self.id.port_prefix();
         let number = |link: &Link| {
@@ -176,6 +192,14 @@ impl Environment {
         let mut ports: Vec<_> = links.filter_map(|link| Some((number(&link)?, link))).collect();
         ports.sort_by_key(|(number, _)| *number);
         Ok(ports)
+    }
+}
+
+/// Commits new rules; another command may have been faster.
+fn made(rules: Batch, name: &str) -> Result<()> {
+    match rules.commit(|| format!("make the rules of the environment, table {name} of nftables")) {
+        Err(Error { errno: Errno::EEXIST, .. }) => Ok(()),
+        other => other,
     }
 }
 

@@ -8,12 +8,7 @@ use netlink_packet_route::link::{
     InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::time::{Duration, Instant};
 use sys::Errno;
-
-/// How long the kernel may take to notice that a link is on.
-const CARRIER_PATIENCE: Duration = Duration::from_secs(2);
-const CARRIER_PAUSE: Duration = Duration::from_millis(1);
 
 /// A link of one network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +21,8 @@ pub struct Link {
     pub up: bool,
     /// Whether frames pass: the kernel notices that a little later than the switching on of both ends.
     pub running: bool,
+    /// The longest packet that it sends, in bytes.
+    pub mtu: u32,
     pub traffic: Traffic,
 }
 
@@ -45,6 +42,8 @@ pub struct Pair<'a> {
     pub there: BorrowedFd<'a>,
     pub name_there: &'a str,
     pub mac_there: Mac,
+    /// The longest packet that either sends, in bytes.
+    pub mtu: u32,
 }
 
 impl Rtnetlink {
@@ -72,6 +71,12 @@ impl Rtnetlink {
         Ok(found.as_ref().map(describe))
     }
 
+    /// The number of the link of that name, which must be there.
+    pub fn number_of(&self, name: &str) -> Result<u32> {
+        let link = self.link(name)?.ok_or(Errno(libc::ENODEV));
+        link.map(|link| link.number).attempt(|| format!("find the link {name}"))
+    }
+
     /// Makes a bridge that learns and guesses nothing by itself. Returns whether it was there already.
     pub fn add_bridge(&self, name: &str, mac: Mac) -> Result<bool> {
         let data = vec![InfoBridge::StpState(BridgeStpState::Disabled), InfoBridge::MulticastSnooping(false)];
@@ -93,10 +98,12 @@ impl Rtnetlink {
         far.attributes.extend([
             LinkAttribute::NetNsFd(pair.there.as_raw_fd()),
             LinkAttribute::Address(pair.mac_there.to_vec()),
+            LinkAttribute::Mtu(pair.mtu),
         ]);
         let mut near = named(pair.name);
         near.attributes.extend([
             LinkAttribute::Controller(pair.bridge),
+            LinkAttribute::Mtu(pair.mtu),
             LinkAttribute::LinkInfo(vec![
                 LinkInfo::Kind(InfoKind::Veth),
                 LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(far))),
@@ -137,14 +144,19 @@ impl Rtnetlink {
         self.change(libc::RTM_NEWLINK, 0, &wanted).attempt(|| "switch a link on")
     }
 
-    /// Waits until frames pass a link that is on at both ends. Kernels since 6.8 see to that when they are asked; others do
-    /// it in the background, and frames that are sent before would be lost.
-    pub fn await_running(&self, name: &str) -> Result<()> {
-        let limit = Instant::now() + CARRIER_PATIENCE;
-        while self.link(name)?.is_some_and(|link| !link.running) && Instant::now() < limit {
-            std::thread::sleep(CARRIER_PAUSE);
-        }
-        Ok(())
+    /// The longest packet that a link sends, in bytes.
+    pub fn set_mtu(&self, link: u32, mtu: u32) -> Result<()> {
+        let mut wanted = numbered(link);
+        wanted.attributes.push(LinkAttribute::Mtu(mtu));
+        self.change(libc::RTM_NEWLINK, 0, &wanted)
+            .attempt(|| format!("let a link send packets of {mtu} bytes"))
+    }
+
+    /// Makes a link a port of a bridge.
+    pub fn make_port(&self, link: u32, bridge: u32) -> Result<()> {
+        let mut wanted = numbered(link);
+        wanted.attributes.push(LinkAttribute::Controller(bridge));
+        self.change(libc::RTM_NEWLINK, 0, &wanted).attempt(|| "make a link a port of a bridge")
     }
 
     /// Removes a link, and of a pair the other end with it. Returns whether there was one.
@@ -157,7 +169,7 @@ impl Rtnetlink {
     }
 }
 
-fn named(name: &str) -> LinkMessage {
+pub(crate) fn named(name: &str) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));
     message
@@ -175,6 +187,7 @@ fn describe(found: &LinkMessage) -> Link {
     for attribute in &found.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Controller(bridge) => link.bridge = Some(*bridge),
             LinkAttribute::OperState(State::Up | State::Unknown) => link.running = true,
             LinkAttribute::Address(bytes) => link.mac = bytes.as_slice().try_into().ok(),

@@ -1,16 +1,16 @@
 //! A member of an environment: one network namespace, and the link that leads from it to the bridge.
 
+use crate::announcement::{Mouth, announce};
+use crate::carrier::{PATIENCE, await_running};
 use crate::environment::Environment;
-use crate::error::{Attempt, Error, Result};
+use crate::error::{Attempt, Result};
 use crate::link::Pair;
+use crate::messages::{Conversation, within};
 use crate::names::{self, MAX_NUMBER};
-use crate::nftables::table::Table;
-use crate::nftables::{Batch, Family};
 use crate::route::Rtnetlink;
-use crate::ruleset;
 use crate::subnet::Subnet;
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::Errno;
 
 /// A place in an environment: its number there, from which its addresses follow.
@@ -26,6 +26,7 @@ pub struct Attached {
     member: Member,
     host: Rtnetlink,
     there: Rtnetlink,
+    namespace: OwnedFd,
     interface: String,
     kept: bool,
 }
@@ -71,6 +72,7 @@ impl Member {
             member: self,
             host: Rtnetlink::open()?,
             there: Rtnetlink::open_in(namespace)?,
+            namespace: namespace.try_clone_to_owned().map_err(Errno::from).attempt(|| "keep a namespace")?,
             interface: interface.to_owned(),
             kept: false,
         };
@@ -80,10 +82,11 @@ impl Member {
         host.remove_link(&port)?;
         host.add_pair(&Pair {
             name: &port,
-            bridge: find(host, &member.environment.id.bridge())?,
+            bridge: host.number_of(&member.environment.id.bridge())?,
             there: namespace,
             name_there: interface,
             mac_there: names::member_mac(member.number),
+            mtu: member.environment.mtu,
         })?;
         member.furnish(there, interface)?;
         member.prepare_port(host, &port)?;
@@ -92,7 +95,7 @@ impl Member {
 
     /// The member's own end: addresses, and the way to the host and beyond.
     fn furnish(&self, there: &Rtnetlink, interface: &str) -> Result<()> {
-        let link = find(there, interface)?;
+        let link = there.number_of(interface)?;
         there.leave_unaddressed(link)?;
         there.switch_on(link)?;
         for subnet in &self.environment.subnets {
@@ -103,6 +106,9 @@ impl Member {
                 there.add_address(link, names::link_local(names::member_mac(self.number)).into(), 64)?;
             }
             there.add_address(link, address, subnet.length())?;
+            if self.environment.apart {
+                continue;
+            }
             let whole = Subnet::new(host, if host.is_ipv4() { 32 } else { 128 }).expect("a whole address");
             there.add_route(link, whole, None)?;
             if self.environment.outside {
@@ -114,46 +120,45 @@ impl Member {
 
     /// The host's end, which stays off.
     fn prepare_port(&self, host: &Rtnetlink, port: &str) -> Result<()> {
-        let link = find(host, port)?;
+        let link = host.number_of(port)?;
         host.set_up_port(link)?;
         host.leave_unaddressed(link)?;
         host.add_forwarding(link, names::member_mac(self.number))?;
-        self.change_keys(|table, set, key| table.add(set, key))
+        self.environment.grant(self.number)
     }
 
     /// Removes the member's link and its rights. Nothing happens where there is nothing.
     pub fn detach(&self) -> Result<()> {
         Rtnetlink::open()?.remove_link(&self.port())?;
-        match self.change_keys(|table, set, key| table.remove(set, key)) {
-            Err(Error { errno: Errno::ENOENT, .. }) => Ok(()),
-            other => other,
-        }
+        self.environment.revoke(self.number)
     }
-
-    fn change_keys(&self, change: impl Fn(&mut Table<'_>, &str, &[u8])) -> Result<()> {
-        let mut batch = Batch::new();
-        let name = self.environment.id.table();
-        let mut table = Table { batch: &mut batch, family: Family::Bridge, name: &name };
-        for (set, key) in ruleset::keys(&self.environment, self.number) {
-            change(&mut table, set, &key);
-        }
-        batch.commit(|| format!("change who may send, in the table {name} of nftables"))
-    }
-}
-
-fn find(namespace: &Rtnetlink, name: &str) -> Result<u32> {
-    let link = namespace.link(name)?.ok_or(Errno(libc::ENODEV));
-    link.map(|link| link.number).attempt(|| format!("find the link {name}"))
 }
 
 impl Attached {
-    /// Lets frames pass; they do when this returns.
+    /// Lets frames pass; they do when this returns. Other hosts that the environment spans get to know that the member is here.
     pub fn open(&self) -> Result<()> {
         let port = self.member.port();
-        self.host.switch_on(find(&self.host, &port)?)?;
-        self.there.await_running(&self.interface)?;
-        self.host.await_running(&port)?;
-        self.host.await_running(&self.member.environment.id.bridge())
+        self.host.switch_on(self.host.number_of(&port)?)?;
+        let namespace = self.namespace.as_fd();
+        await_running(&self.there, &self.interface, PATIENCE, || {
+            Conversation::open_in(namespace, libc::NETLINK_ROUTE)
+        })?;
+        for name in [port, self.member.environment.id.bridge()] {
+            await_running(&self.host, &name, PATIENCE, || Conversation::open(libc::NETLINK_ROUTE))?;
+        }
+        self.announce()
+    }
+
+    fn announce(&self) -> Result<()> {
+        let Member { environment, number } = &self.member;
+        if self.host.link(&environment.id.tunnel())?.is_none() {
+            return Ok(());
+        }
+        let link = self.there.number_of(&self.interface)?;
+        let mouth = within(self.namespace.as_fd(), || Mouth::open(link));
+        mouth
+            .and_then(|mouth| announce(mouth, environment, *number))
+            .attempt(|| "tell other hosts where a member is")
     }
 
     /// The link lasts as long as the member's namespace.

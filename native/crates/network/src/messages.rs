@@ -1,7 +1,8 @@
 //! Netlink messages as bytes: header, attributes, and a conversation with one kernel subsystem (netlink(7)).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use sys::{Errno, namespaces, network};
+use std::time::Duration;
+use sys::{Errno, namespaces, network, poll, socket_options};
 
 pub const NLM_F_REQUEST: u16 = 1;
 pub const NLM_F_ACK: u16 = 4;
@@ -64,6 +65,18 @@ pub fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).map_or(0, |four| u32::from_ne_bytes(four.try_into().expect("four bytes")))
 }
 
+/// Does something in another network namespace: sockets stay in the one that they were made in.
+pub fn within<T: Send>(
+    namespace: BorrowedFd<'_>,
+    what: impl FnOnce() -> sys::Result<T> + Send,
+) -> sys::Result<T> {
+    // A thread of its own goes there, so that this one need not find back.
+    std::thread::scope(|scope| {
+        let there = || namespaces::enter_network(namespace).and_then(|()| what());
+        scope.spawn(there).join().unwrap_or(Err(Errno::EIO))
+    })
+}
+
 /// A netlink socket of our own.
 #[derive(Debug)]
 pub struct Conversation(OwnedFd);
@@ -88,11 +101,7 @@ impl Conversation {
 
     /// A conversation about another network namespace: a socket stays in the one that it was made in.
     pub fn open_in(namespace: BorrowedFd<'_>, protocol: i32) -> sys::Result<Self> {
-        // A thread of its own goes there, so that this one need not find back.
-        std::thread::scope(|scope| {
-            let there = || namespaces::enter_network(namespace).and_then(|()| Self::open(protocol));
-            scope.spawn(there).join().unwrap_or(Err(Errno::EIO))
-        })
+        within(namespace, || Self::open(protocol))
     }
 
     /// Sends one dump request and returns the bodies of all messages that answer it.
@@ -132,6 +141,25 @@ impl Conversation {
                     return error(body);
                 }
             }
+        }
+    }
+
+    /// From now on also hears what the kernel tells all who listen, of one kind.
+    pub fn listen(&self, group: i32) -> sys::Result<()> {
+        const NETLINK_ADD_MEMBERSHIP: i32 = 1;
+        socket_options::set_number(self.0.as_fd(), libc::SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+    }
+
+    /// Waits until something is told, or `limit` has passed; what it is is not looked at. Returns whether something was told.
+    pub fn hear(&self, limit: Duration) -> sys::Result<bool> {
+        let readable = poll::poll(&[(self.0.as_fd(), poll::Interest::Readable)], Some(limit))?;
+        if !readable.iter().any(|ready| *ready) {
+            return Ok(false);
+        }
+        match network::receive(self.0.as_fd(), ROOM) {
+            // More was told than there is room for.
+            Ok(_) | Err(Errno(libc::ENOBUFS)) => Ok(true),
+            Err(errno) => Err(errno),
         }
     }
 

@@ -46,6 +46,24 @@ impl Id {
     pub fn table(&self) -> String {
         format!("stasis-{}", self.0)
     }
+
+    /// The link that leads to other hosts. No table takes it for a member's, nor for a bridge.
+    #[must_use]
+    pub fn tunnel(&self) -> String {
+        format!("stx-{}", self.0)
+    }
+
+    /// The tables of nftables for what comes from other hosts and goes there, one in each family.
+    #[must_use]
+    pub fn tunnel_table(&self) -> String {
+        format!("stasis-{}-tunnel", self.0)
+    }
+
+    /// What tells its packets on the way between hosts from those of others (VNI, 24 bits).
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        u32::from_str_radix(&self.0, 16).expect("hexadecimal digits")
+    }
 }
 
 impl FromStr for Id {
@@ -69,6 +87,24 @@ pub fn member_mac(number: u32) -> Mac {
     let [_, a, b, c] = number.to_be_bytes();
     [0x02, 0x73, 0x74, a, b, c]
 }
+
+/// The member that has a link-layer address, which may be any.
+#[must_use]
+pub fn number_of(mac: Mac) -> Option<u32> {
+    let [x, y, z, a, b, c] = mac;
+    let number = u32::from_be_bytes([0, a, b, c]);
+    ([x, y, z] == [0x02, 0x73, 0x74] && number < MAX_NUMBER).then_some(number)
+}
+
+/// What link-layer addresses of members have in common: these bits, and their values.
+pub const MEMBER_MACS: (Mac, Mac) = ([0xff, 0xff, 0xff, 0xf0, 0, 0], [0x02, 0x73, 0x74, 0, 0, 0]);
+
+/// A link-layer address that nobody has: frames to it go to other hosts, and to no member.
+pub const NOBODY_MAC: Mac = [0x02, 0x73, 0x74, 0xff, 0xff, 0xfe];
+
+/// The link-local IPv6 addresses of members, as a network and the length of its prefix.
+pub const MEMBERS_LINK_LOCAL: (Ipv6Addr, u8) =
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0x0073, 0x74ff, 0xfe00, 0), 108);
 
 /// The link-layer address of the host's side of every bridge, which no member has: numbers do not get that high.
 pub const HOST_MAC: Mac = [0x02, 0x73, 0x74, 0xff, 0xff, 0xff];
@@ -95,6 +131,7 @@ mod tests {
         let id: Id = "a1b2c3".parse().unwrap();
         assert_eq!(id.bridge(), "st-a1b2c3");
         assert_eq!(id.port(7), "st-a1b2c3-7");
+        assert_eq!((id.tunnel().as_str(), id.number()), ("stx-a1b2c3", 0xa1_b2c3));
         assert!(id.port(MAX_NUMBER - 1).len() < libc::IFNAMSIZ);
         for wrong in ["", "a1b2c", "A1b2c3", "a1b2c3d", "../../"] {
             assert!(wrong.parse::<Id>().is_err(), "{wrong}");
@@ -105,6 +142,16 @@ mod tests {
     fn addresses_follow_from_numbers() {
         assert_eq!(member_mac(0x0a_0b0c), [2, 0x73, 0x74, 10, 11, 12]);
         assert_eq!(link_local(member_mac(7)).to_string(), "fe80::73:74ff:fe00:7");
-        assert_ne!(member_mac(MAX_NUMBER - 1), HOST_MAC);
+        for number in [0, 7, MAX_NUMBER - 1] {
+            let mac = member_mac(number);
+            assert_eq!(number_of(mac), Some(number));
+            let (mask, value) = MEMBER_MACS;
+            assert!((0..6).all(|at| mac[at] & mask[at] == value[at]));
+            let (network, length) = MEMBERS_LINK_LOCAL;
+            let range = crate::Subnet::new(network.into(), length).expect("a range");
+            assert!(range.contains(link_local(mac).into()));
+        }
+        assert_eq!(number_of(HOST_MAC), None);
+        assert_eq!(number_of(NOBODY_MAC), None);
     }
 }

@@ -4,9 +4,8 @@ pub mod expression;
 pub mod table;
 
 use crate::error::{Attempt, Result};
-use crate::messages::{Conversation, NLM_F_ACK, NLM_F_REQUEST, attribute, attributes, message};
+use crate::messages::{Conversation, NLM_F_ACK, NLM_F_REQUEST, attributes, message};
 use sys::Errno;
-use table::TABLE_NAME;
 
 pub(crate) const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
@@ -76,9 +75,9 @@ fn send(netfilter: &Conversation, changes: Vec<Change>) -> sys::Result<()> {
     netfilter.ask(&batch)
 }
 
-/// Asks for everything of one kind that a table has: the attributes of each.
-pub(crate) fn list(family: Family, kind: u16, table: &str) -> sys::Result<Vec<Vec<u8>>> {
-    let question = body(family, &[attribute(TABLE_NAME, &zero_ended(table))]);
+/// Asks for everything of one kind that a table has, or a set of it: the attributes of each.
+pub(crate) fn list(family: Family, kind: u16, named: &[Vec<u8>]) -> sys::Result<Vec<Vec<u8>>> {
+    let question = body(family, named);
     let answers = Conversation::open(libc::NETLINK_NETFILTER)?.dump((SUBSYSTEM << 8) | kind, &question);
     let strip = |answer: Vec<u8>| answer.get(4..).unwrap_or_default().to_vec();
     match answers {

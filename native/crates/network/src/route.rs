@@ -1,13 +1,11 @@
-//! Addresses, routes and neighbours, and the conversation with rtnetlink(7) that all of these go through.
+//! Addresses and routes, and the conversation with rtnetlink(7) that all of these go through.
 
 use crate::error::{Attempt, Result};
 use crate::messages::{Conversation, NLM_F_ACK, NLM_F_REQUEST, message};
-use crate::names::Mac;
 use crate::subnet::Subnet;
 use netlink_packet_core::{Emitable, Parseable};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
-use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -17,7 +15,8 @@ use sys::Errno;
 
 pub(crate) const CREATE: u16 = 0x400;
 pub(crate) const EXCLUSIVE: u16 = 0x200;
-const REPLACE: u16 = 0x100;
+pub(crate) const REPLACE: u16 = 0x100;
+pub(crate) const APPEND: u16 = 0x800;
 
 /// The links, addresses and routes of one network namespace.
 #[derive(Debug)]
@@ -108,19 +107,6 @@ impl Rtnetlink {
             list.extend(found.iter().filter(|found| is_plain(found)).filter_map(way));
         }
         Ok(list)
-    }
-
-    /// Tells a bridge once and for all behind which of its ports `mac` is.
-    pub fn add_forwarding(&self, port: u32, mac: Mac) -> Result<()> {
-        let mut wanted = NeighbourMessage::default();
-        wanted.header.family = AddressFamily::Bridge;
-        wanted.header.ifindex = port;
-        // Permanent entries belong to the host itself: frames to them would go up the stack.
-        wanted.header.state = NeighbourState::Noarp;
-        wanted.header.flags = NeighbourFlags::Controller;
-        wanted.attributes = vec![NeighbourAttribute::LinkLayerAddress(mac.to_vec())];
-        self.change(libc::RTM_NEWNEIGH, CREATE | REPLACE, &wanted)
-            .attempt(|| "tell a bridge where a member is")
     }
 }
 

@@ -52,6 +52,12 @@ pub fn payload(header: Header, offset: u32, length: u32, into: u32) -> Vec<u8> {
     expression("payload", &numbers(&[(1, into), (2, header as u32), (3, offset), (4, length)]))
 }
 
+/// Writes what a register has into the packet. Checksums are not mended.
+#[must_use]
+pub fn write(from: u32, header: Header, offset: u32, length: u32) -> Vec<u8> {
+    expression("payload", &numbers(&[(5, from), (2, header as u32), (3, offset), (4, length)]))
+}
+
 /// What connection tracking says of a packet's connection.
 #[derive(Clone, Copy, Debug)]
 pub enum Tracking {
@@ -118,10 +124,21 @@ pub fn drop() -> Vec<u8> {
     verdict(0)
 }
 
+/// Goes on with the rules of another chain of the table, and not with the next one here.
+#[must_use]
+pub fn goto(chain: &str) -> Vec<u8> {
+    const GOTO: i32 = -4;
+    decide(&[attribute(1, &GOTO.to_be_bytes()), attribute(2, &super::zero_ended(chain))])
+}
+
 fn verdict(code: u32) -> Vec<u8> {
+    decide(&numbers(&[(1, code)]))
+}
+
+fn decide(verdict: &[Vec<u8>]) -> Vec<u8> {
     const VERDICT_REGISTER: u32 = 0;
     let mut parts = numbers(&[(1, VERDICT_REGISTER)]);
-    parts.push(nest(2, &[nest(2, &numbers(&[(1, code)]))]));
+    parts.push(nest(2, &[nest(2, verdict)]));
     expression("immediate", &parts)
 }
 

@@ -9,9 +9,11 @@ const NEW_TABLE: u16 = 0;
 const GET_TABLE: u16 = 1;
 const DELETE_TABLE: u16 = 2;
 const NEW_CHAIN: u16 = 3;
+const GET_CHAIN: u16 = 4;
 const NEW_RULE: u16 = 6;
 const NEW_SET: u16 = 9;
 const NEW_ELEMENT: u16 = 12;
+const GET_ELEMENT: u16 = 13;
 const DELETE_ELEMENT: u16 = 14;
 const NEW_OBJECT: u16 = 18;
 const GET_OBJECT: u16 = 19;
@@ -48,11 +50,11 @@ pub enum Field {
 }
 
 impl Field {
-    /// The number that nft(8) shows the field by, and its length in a key: registers have 4 bytes.
+    /// The number that nft(8) shows the field by, and its length. Beside others it fills registers of 4 bytes.
     fn shape(self) -> (u32, u32) {
         match self {
             Self::Link => (41, 16),
-            Self::Mac => (9, 8),
+            Self::Mac => (9, 6),
             Self::V4 => (7, 4),
             Self::V6 => (8, 16),
         }
@@ -104,6 +106,11 @@ impl Table<'_> {
         self.push(NEW_CHAIN, CREATE, &parts);
     }
 
+    /// A chain that is asked only where a rule of another one leads to it; before that rule.
+    pub fn branch(&mut self, name: &str) {
+        self.push(NEW_CHAIN, CREATE, &[attribute(3, &zero_ended(name))]);
+    }
+
     /// Appends a rule: expressions, each of which decides whether the next is asked.
     pub fn rule(&mut self, chain: &str, expressions: &[Vec<u8>]) {
         let parts = [attribute(2, &zero_ended(chain)), nest(4, expressions)];
@@ -112,10 +119,11 @@ impl Table<'_> {
 
     /// A set; `number` tells it from the others of the batch.
     pub fn set(&mut self, name: &str, number: u32, fields: &[Field]) {
-        let (kind, length) = fields.iter().fold((0, 0), |(kind, length), field| {
+        let (kind, padded) = fields.iter().fold((0, 0), |(kind, length), field| {
             let (number, size) = field.shape();
-            (kind << 6 | number, length + size)
+            (kind << 6 | number, length + size.next_multiple_of(4))
         });
+        let length = if let [field] = fields { field.shape().1 } else { padded };
         let numbers = [(3, 0), (4, kind), (5, length), (10, number)];
         let mut parts = vec![attribute(2, &zero_ended(name))];
         parts.extend(numbers.map(|(attr, number): (u16, u32)| attribute(attr, &number.to_be_bytes())));
@@ -130,6 +138,11 @@ impl Table<'_> {
     /// Takes a key out of a set. It must be there.
     pub fn remove(&mut self, set: &str, key: &[u8]) {
         self.element(DELETE_ELEMENT, 0, set, key);
+    }
+
+    /// Takes all keys out of a set.
+    pub fn empty(&mut self, set: &str) {
+        self.push(DELETE_ELEMENT, 0, &[attribute(2, &zero_ended(set))]);
     }
 
     fn element(&mut self, kind: u16, flags: u16, set: &str, key: &[u8]) {
@@ -147,17 +160,36 @@ impl Table<'_> {
 /// Whether there is a table of that name.
 pub fn exists(family: Family, name: &str) -> Result<bool> {
     let question = body(family, &[attribute(TABLE_NAME, &zero_ended(name))]);
-    let netfilter = Conversation::open(libc::NETLINK_NETFILTER);
-    match netfilter.and_then(|netfilter| netfilter.get((SUBSYSTEM << 8) | GET_TABLE, &question)) {
+    ask(GET_TABLE, &question).attempt(|| format!("look for the table {name} of nftables"))
+}
+
+/// Whether a table has a chain of that name.
+pub fn has_chain(family: Family, name: &str, chain: &str) -> Result<bool> {
+    let named = [attribute(TABLE_NAME, &zero_ended(name)), attribute(3, &zero_ended(chain))];
+    ask(GET_CHAIN, &body(family, &named)).attempt(|| format!("look into the table {name} of nftables"))
+}
+
+fn ask(kind: u16, question: &[u8]) -> sys::Result<bool> {
+    match Conversation::open(libc::NETLINK_NETFILTER)?.get((SUBSYSTEM << 8) | kind, question) {
         Ok(_) => Ok(true),
         Err(Errno::ENOENT) => Ok(false),
-        Err(errno) => Err(errno).attempt(|| format!("look for the table {name} of nftables")),
+        Err(errno) => Err(errno),
     }
+}
+
+/// The keys of a set; none where there is no table.
+pub fn elements(family: Family, table: &str, set: &str) -> Result<Vec<Vec<u8>>> {
+    let named = [attribute(TABLE_NAME, &zero_ended(table)), attribute(2, &zero_ended(set))];
+    let answers = list(family, GET_ELEMENT, &named).attempt(|| format!("read the set {set} of {table}"))?;
+    let elements = answers.iter().filter_map(|answer| find(answer, 3)).flat_map(attributes);
+    let key = |element: &[u8]| find(find(element, 1)?, 1).map(<[u8]>::to_vec);
+    Ok(elements.filter_map(|(_, element)| key(element)).collect())
 }
 
 /// What the counters of a table have counted; none where there is no table.
 pub fn counts(family: Family, table: &str) -> Result<Vec<Count>> {
-    let found = list(family, GET_OBJECT, table).attempt(|| format!("read the counters of {table}"))?;
+    let found = list(family, GET_OBJECT, &[attribute(TABLE_NAME, &zero_ended(table))])
+        .attempt(|| format!("read the counters of {table}"))?;
     let ours = zero_ended(table);
     Ok(found
         .iter()

@@ -2,6 +2,9 @@
 
 #![allow(dead_code)] // Each test file uses its part.
 
+use network::environment::MTU;
+pub mod hosts;
+
 use network::link::Pair;
 use network::route::Rtnetlink;
 use network::{Attached, Environment, Member};
@@ -32,7 +35,7 @@ pub fn on_a_host(play: impl FnOnce() + Send) {
 
 pub fn environment(id: &str, subnets: &[&str], outside: bool) -> Environment {
     let subnets = subnets.iter().map(|text| text.parse().expect("a range")).collect();
-    Environment { id: id.parse().expect("an id"), subnets, outside }
+    Environment { id: id.parse().expect("an id"), subnets, outside, mtu: MTU, apart: false }
 }
 
 /// A network namespace.
@@ -91,6 +94,7 @@ impl Computer {
             there: self.0.as_fd(),
             name_there: "wan",
             mac_there: [2, 0, 0, 0, 0, 2],
+            mtu: MTU,
         };
         host.add_pair(&pair).expect("a pair");
         for name in ["uplink", "uplink-port"] {

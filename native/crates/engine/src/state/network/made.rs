@@ -79,8 +79,14 @@ mod tests {
     #[test]
     fn interfaces_that_are_on_must_be_known() {
         let interface = |name: &str, up| Interface { index: 1, name: name.to_owned(), up, mtu: 1500 };
-        let environment =
-            Environment { name: "shop".into(), id: "a1b2c3".into(), subnets: Vec::new(), outside: false };
+        let environment = Environment {
+            name: "shop".into(),
+            id: "a1b2c3".into(),
+            subnets: Vec::new(),
+            outside: false,
+            mtu: None,
+            apart: false,
+        };
         let link =
             Link { environment, interface: "eth0".to_owned(), addresses: Vec::new(), published: Vec::new() };
         let own = OwnNetwork { links: vec![link] };
