@@ -4,12 +4,12 @@ mod stage;
 
 use network::Environment;
 use network::names::{HOST_MAC, HOST_V4, HOST_V6, link_local, member_mac};
+use stage::frames::{arp, ethernet, has_mark, icmpv6, ipv4, ipv6, udp};
 use stage::{Computer, Wire, environment, on_a_host};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const OWN: u32 = 1;
 const VICTIM: u32 = 2;
-const MARK: &[u8] = b"hostile";
 
 fn v4(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 10, 2, number)
@@ -17,61 +17,6 @@ fn v4(number: u8) -> Ipv4Addr {
 
 fn v6(number: u16) -> Ipv6Addr {
     Ipv6Addr::new(0xfd73, 0x7461, 0x7369, 2, 0, 0, 0, number)
-}
-
-fn ethernet(to: [u8; 6], from: [u8; 6], kind: u16, body: &[u8]) -> Vec<u8> {
-    let mut frame = [&to[..], &from, &kind.to_be_bytes(), body].concat();
-    frame.extend(MARK);
-    frame.resize(frame.len().max(60), 0);
-    frame
-}
-
-fn sum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0)));
-    let mut total: u32 = words.sum();
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    !(total as u16)
-}
-
-/// A UDP datagram, or with another protocol whatever `body` is.
-fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, body: &[u8]) -> Vec<u8> {
-    let length = (20 + body.len() + MARK.len()) as u16;
-    let mut header = [&[0x45, 0][..], &length.to_be_bytes(), &[0, 1, 0, 0, 64, protocol, 0, 0]].concat();
-    header.extend(from.octets());
-    header.extend(to.octets());
-    let checksum = sum(&header).to_be_bytes();
-    header[10..12].copy_from_slice(&checksum);
-    header.extend(body);
-    header
-}
-
-fn ipv6(from: Ipv6Addr, to: Ipv6Addr, next: u8, body: &[u8]) -> Vec<u8> {
-    let length = (body.len() + MARK.len()) as u16;
-    let mut header = [&[0x60, 0, 0, 0][..], &length.to_be_bytes(), &[next, 255]].concat();
-    header.extend(from.octets());
-    header.extend(to.octets());
-    header.extend(body);
-    header
-}
-
-fn udp() -> Vec<u8> {
-    [&9u16.to_be_bytes()[..], &9u16.to_be_bytes(), &(8 + MARK.len() as u16).to_be_bytes(), &[0, 0]].concat()
-}
-
-fn arp(operation: u16, mac: [u8; 6], from: Ipv4Addr, about: Ipv4Addr) -> Vec<u8> {
-    let mut body = vec![0, 1, 8, 0, 6, 4];
-    body.extend(operation.to_be_bytes());
-    body.extend(mac);
-    body.extend(from.octets());
-    body.extend([0; 6]);
-    body.extend(about.octets());
-    body
-}
-
-fn icmpv6(kind: u8, target: Ipv6Addr) -> Vec<u8> {
-    [&[kind, 0, 0, 0, 0x20, 0, 0, 0][..], &target.octets()].concat()
 }
 
 /// What it tries, each with a name.
@@ -135,10 +80,6 @@ fn tries() -> Vec<(&'static str, Vec<u8>)> {
 fn count(shop: &Environment, name: &str) -> u64 {
     let stopped = shop.inspect().expect("looked at").stopped;
     stopped.iter().find(|count| count.name == name).expect("the counter").packets
-}
-
-fn has_mark(frame: &[u8]) -> bool {
-    frame.windows(MARK.len()).any(|part| part == MARK)
 }
 
 #[test]

@@ -14,6 +14,8 @@ const ROUTER_ADVERTISEMENT: u8 = 134;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 const REDIRECT: u8 = 137;
+/// By which a kernel asks switches for groups (MLD); bridges of ours pass on what is for any group.
+const MEMBERSHIPS: [u8; 3] = [131, 132, 143];
 /// Where a message names the address that it is about, from its start.
 const TARGET: u32 = 8;
 
@@ -31,7 +33,8 @@ pub(super) fn from_members(environment: &Environment) -> Vec<Rule> {
     let foreign = vec![lookup(MEMBERS_V6, NUMBER_V6, true)];
     let mut rules = never.to_vec();
     rules.push(rule([message(ADVERTISEMENT), sender(about(register(24))), foreign, stop(SPOOFED)]));
-    // What a kernel sends by itself as long as it has no address is no offence.
+    // What a kernel sends by itself is no offence.
+    rules.extend(MEMBERSHIPS.map(|kind| rule([message(kind), vec![drop()]])));
     let nobody = is(payload(Header::Network, 8, 16, FIRST), &Ipv6Addr::UNSPECIFIED.octets());
     rules.push(rule([nobody, vec![drop()]]));
     let asked = if environment.apart { stop(SPOOFED) } else { rule([to_this_host(), vec![accept()]]) };
