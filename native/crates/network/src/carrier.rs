@@ -9,8 +9,8 @@ use sys::Errno;
 /// How long the kernel may take to notice that a link is on at both ends.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the kernel tells of links (`RTNLGRP_LINK`, rtnetlink(7)).
-const LINKS: i32 = 1;
+/// What the kernel tells of links (`RTMGRP_LINK`, rtnetlink(7)).
+const LINKS: u32 = 1;
 
 /// Waits until frames pass a link that is on at both ends. Kernels since 6.8 see to that when they are asked; others do it in the
 /// background, and frames that are sent before would be lost. `listen` opens a conversation in the namespace of the link.

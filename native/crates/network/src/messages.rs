@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
-use sys::{Errno, namespaces, network, poll, socket_options};
+use sys::{Errno, namespaces, network, poll};
 
 pub const NLM_F_REQUEST: u16 = 1;
 pub const NLM_F_ACK: u16 = 4;
@@ -144,10 +144,13 @@ impl Conversation {
         }
     }
 
-    /// From now on also hears what the kernel tells all who listen, of one kind.
-    pub fn listen(&self, group: i32) -> sys::Result<()> {
-        const NETLINK_ADD_MEMBERSHIP: i32 = 1;
-        socket_options::set_number(self.0.as_fd(), libc::SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+    /// From now on also hears what the kernel tells all who listen: of the kinds in `groups`, a mask of bits. Nothing was sent yet.
+    pub fn listen(&self, groups: u32) -> sys::Result<()> {
+        // struct sockaddr_nl: family, padding, a number that the kernel gives, groups. One without a number hears nothing.
+        let mut address = (libc::AF_NETLINK as u16).to_ne_bytes().to_vec();
+        address.extend([0; 6]);
+        address.extend(groups.to_ne_bytes());
+        network::bind(self.0.as_fd(), &address)
     }
 
     /// Waits until something is told, or `limit` has passed; what it is is not looked at. Returns whether something was told.
