@@ -383,6 +383,18 @@ export interface Restored {
   notes?: string[];
 }
 
+/** An application that has an address in an environment, running or ended, as its record says. */
+export interface MemberRecord {
+  aid: string;
+  name: string;
+  /** Where it was given one. */
+  hostname?: string;
+  running: boolean;
+  /** ISO 8601. */
+  started: string;
+  addresses: string[];
+}
+
 /** Every operation with the type of its request and of its answer. */
 export interface Operations {
   run: { request: RunRequest; response: Started };
@@ -393,6 +405,7 @@ export interface Operations {
   exec: { request: ExecRequest; response: Ending & { pid: number } };
   ps: { request: Record<never, never>; response: { apps: Application[] } };
   names: { request: Record<never, never>; response: { names: string[] } };
+  members: { request: { environment: string }; response: { members: MemberRecord[] } };
   owner: { request: { pid: number }; response: { aid: string } };
   ids: { request: IdsRequest; response: { rows: IdRow[] } };
   remove: { request: { aid: string }; response: unknown };

@@ -160,6 +160,9 @@ requests! {
     Ps {}
     /// List the names of applications that run: quicker than [`Ps`] where there are hundreds.
     Names {}
+    /// List the applications, running or ended, that have addresses in an environment: quicker than [`Ps`], too. `environment`
+    /// is its id.
+    Members { environment: String }
     /// Which application a process of the host belongs to.
     Owner { pid: i32 }
     /// List the ids that a running application, or one in a snapshot, has.

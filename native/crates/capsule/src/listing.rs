@@ -9,6 +9,7 @@ use abi::request::{Home, Origin};
 use abi::wire::{Ending, LOG_FILE};
 use abi::{Code, Fault};
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// How an application is.
@@ -54,6 +55,28 @@ pub fn list(home: &Home) -> Vec<Application> {
 #[must_use]
 pub fn running_names(home: &Home) -> Vec<String> {
     meta::all(home).into_iter().filter(|meta| runs(home, meta)).map(|meta| meta.name).collect()
+}
+
+/// An application that has addresses in an environment.
+#[derive(Clone, Debug)]
+pub struct EnvironmentMember {
+    pub meta: Meta,
+    pub running: bool,
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Every application, running or ended, whose record names addresses in the environment of this id, oldest first.
+#[must_use]
+pub fn members(home: &Home, environment: &str) -> Vec<EnvironmentMember> {
+    // Those that nobody has seen run yet are left out.
+    let settled = meta::all(home).into_iter().filter(|meta| meta.init.is_some());
+    let members = settled.filter_map(|meta| {
+        let links = meta.network.iter().flat_map(|own| &own.links);
+        let own = links.filter(|link| link.environment.id == environment);
+        let addresses: Vec<IpAddr> = own.flat_map(|link| link.addresses.clone()).collect();
+        (!addresses.is_empty()).then(|| EnvironmentMember { running: runs(home, &meta), meta, addresses })
+    });
+    members.collect()
 }
 
 /// Whether the helper is there. It is not woken up: there may be hundreds.

@@ -48,6 +48,7 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         "ids" => answer(request, control, resources::list),
         "ps" => answer(request, control, capsules::ps),
         "names" => answer(request, control, capsules::names),
+        "members" => answer(request, control, environments::members),
         "owner" => answer(request, control, capsules::owner),
         "make_environment" => answer(request, control, environments::make),
         "remove_environment" => answer(request, control, environments::remove),

@@ -1,9 +1,9 @@
 //! The operations on virtual network environments: each hands its request to the crate `network` and shapes the answer.
 
 use crate::capsules::Done;
-use abi::request::{InspectEnvironment, MakeEnvironment, RemoveEnvironment};
+use abi::request::{InspectEnvironment, MakeEnvironment, Members, RemoveEnvironment};
 use abi::{Code, Control, Fault};
-use capsule::{environment, kernel_refused};
+use capsule::{Aid, environment, kernel_refused};
 use network::link::Traffic;
 use network::nftables::table::Count;
 use network::{Conflict, Environment};
@@ -51,6 +51,24 @@ struct MemberLink {
     received_packets: u64,
     sent_bytes: u64,
     sent_packets: u64,
+}
+
+/// Who has addresses in an environment.
+#[derive(Serialize)]
+pub struct Listing {
+    members: Vec<Member>,
+}
+
+#[derive(Serialize)]
+struct Member {
+    aid: Aid,
+    name: String,
+    /// Where it was given one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<String>,
+    running: bool,
+    started: String,
+    addresses: Vec<IpAddr>,
 }
 
 /// # Errors
@@ -132,6 +150,25 @@ fn tunnel_standing(seen: network::tunnel::Standing) -> TunnelStanding {
         sent_bytes,
         sent_packets,
     }
+}
+
+/// # Errors
+/// [`Code::NotPermitted`] for the applications of somebody else.
+pub fn members(request: Members, _control: &Control) -> Result<Listing, Fault> {
+    capsule::require_access(&request.home)?;
+    let members = capsule::members(&request.home, &request.environment).into_iter();
+    Ok(Listing {
+        members: members
+            .map(|capsule::EnvironmentMember { meta, running, addresses }| Member {
+                aid: meta.aid,
+                name: meta.name,
+                hostname: meta.hostname,
+                running,
+                started: meta.started,
+                addresses,
+            })
+            .collect(),
+    })
 }
 
 fn member_link(environment: &Environment, number: u32, port: network::link::Link) -> MemberLink {

@@ -1,0 +1,103 @@
+/**
+ * Members of an environment find each other by name: what they see as `/etc/hosts` is one file for each environment on each host.
+ * It lists members of this host, from the records of applications, and those of others, from what those hosts have told.
+ */
+
+import type { Home, MemberRecord } from "../../ffi/messages.ts";
+import { isFolder, makePrivateFolder } from "../catalog/home.ts";
+import type { Session } from "../session.ts";
+import { arrivalsIn, isNamed } from "./arrivals.ts";
+import { type EnvironmentCard, folderOf } from "./environments.ts";
+import { Lock, readJson, replaceJson } from "./files.ts";
+import { rewriteHosts } from "./hosts_file.ts";
+import { linesFor, type NamedMember } from "./name_lines.ts";
+
+export type { NamedMember };
+
+/** The file that members of an environment see as `/etc/hosts` (native/crates/capsule/src/names.rs). */
+export function hostsFileOf(home: Home, { id }: { id: string }): string {
+  return `${home.run}/names/${id}`;
+}
+
+/** The members on this host, for others: running ones first, newer ones before older ones. */
+export async function membersHere(session: Session, { id }: { id: string }): Promise<NamedMember[]> {
+  // A signal ends the command at a step that takes time, and this must not be left half done.
+  const { members } = await session.engine.start("members", { environment: id }).done;
+  const sorted = members.toSorted((one, other) =>
+    Number(other.running) - Number(one.running) || (one.started < other.started ? 1 : -1)
+  );
+  return sorted.map(toNamed);
+}
+
+function toNamed({ name, hostname, running, addresses }: MemberRecord): NamedMember {
+  return { name, ...(hostname !== undefined && { hostname }), running, addresses };
+}
+
+/** Notes who is in an environment on another host, in the place of what was known. {@linkcode refreshNames} makes it seen. */
+export async function noteMembers(
+  home: Home,
+  environment: EnvironmentCard,
+  host: string,
+  members: readonly NamedMember[],
+): Promise<void> {
+  const folder = folderOf(home, environment.name);
+  makePrivateFolder(`${folder}/members`);
+  using _lock = await lockNames(folder);
+  replaceJson(`${folder}/members/${encodeURIComponent(host)}.json`, members, { durable: false });
+}
+
+/** Forgets another host. */
+export async function forgetMembers(home: Home, environment: EnvironmentCard, host: string): Promise<void> {
+  await noteMembers(home, environment, host, []);
+  Deno.removeSync(`${folderOf(home, environment.name)}/members/${encodeURIComponent(host)}.json`);
+}
+
+/** What other hosts have told, by their names. */
+export function membersElsewhere(home: Home, environment: EnvironmentCard): Map<string, NamedMember[]> {
+  const folder = `${folderOf(home, environment.name)}/members`;
+  if (!isFolder(folder)) return new Map();
+  const files = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((one) => one.endsWith(".json"));
+  return new Map(
+    files.sort().map((file) => {
+      const told = readJson(`${folder}/${file}`);
+      const members = Array.isArray(told) ? told.filter(isNamedMember) : [];
+      return [decodeURIComponent(file.slice(0, -".json".length)), members];
+    }),
+  );
+}
+
+function isNamedMember(value: unknown): value is NamedMember {
+  return isNamed(value) && typeof (value as Partial<NamedMember>).running === "boolean";
+}
+
+/** Writes anew what members of an environment see, once and for all that are there. */
+export async function refreshNames(session: Session, environment: EnvironmentCard): Promise<void> {
+  const { home } = session;
+  const folder = folderOf(home, environment.name);
+  // Removed by force meanwhile.
+  if (!isFolder(folder)) return;
+  using _lock = await lockNames(folder);
+  makePrivateFolder(`${home.run}/names`);
+  // Records come after the lock: whoever wrote before has seen no later ones.
+  const here = await membersHere(session, environment);
+  const known = [
+    ...arrivalsIn(folder).map((one) => ({ ...one, running: true })),
+    ...here,
+    ...[...membersElsewhere(home, environment).values()].flat(),
+  ];
+  rewriteHosts(hostsFileOf(home, environment), environment.name, linesFor(environment, known));
+}
+
+/** Removes what the last member of an environment has left. A file that members still see stays. */
+export function dropNames(home: Home, environment: { id: string }): void {
+  try {
+    Deno.removeSync(hostsFileOf(home, environment));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Keeps other commands from changing what is known of an environment's names. */
+export function lockNames(folder: string): Promise<Lock> {
+  return Lock.on(`${folder}/.names.lock`);
+}
