@@ -13,7 +13,8 @@ import type { Open, Session } from "../session.ts";
 import { showFault } from "../ui/errors.ts";
 import { count, formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
-import { joinForClones, type Joining, vneOption, type Wish } from "../vne/joining.ts";
+import { joinForClones, vneOption, type Wish } from "../vne/joining.ts";
+import { tellOf } from "../vne/meeting.ts";
 import {
   parsePublished,
   publish,
@@ -22,6 +23,7 @@ import {
   reportPublished,
   requireUnpublished,
 } from "../vne/publishing.ts";
+import type { Joining } from "../vne/taking.ts";
 
 const MOST = 10_000;
 
@@ -120,6 +122,7 @@ export async function makeAndReport(
   if (keepGoing) reports.failed = (fault) => showFailure(session, fault);
   await makeClones(session, template, plans, reports);
   for (const { aid, plan } of made) await reportPublished(session, aid, plan.network);
+  await tellOf(session, made.map(({ plan }) => plan.network));
   return made.length;
 }
 

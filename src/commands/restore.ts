@@ -9,6 +9,7 @@ import type { Open, Session } from "../session.ts";
 import { formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 import { joinForRestore, vneOption, type Wish } from "../vne/joining.ts";
+import { tellOf } from "../vne/meeting.ts";
 import { publishOption, reportPublished } from "../vne/publishing.ts";
 
 /** `stasis restore`: brings a snapshot back. */
@@ -66,6 +67,7 @@ async function bringBack(
   using joining = await joinForRestore(session, wish, inspection);
   const restored = await session.perform("restore", { ...request, ...joining.request });
   await reportPublished(session, restored.aid, joining.request.network);
+  await tellOf(session, joining.networks);
   return restored;
 }
 

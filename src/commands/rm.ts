@@ -7,6 +7,7 @@ import { parseReference, pick, type Snapshot } from "../catalog/snapshots.ts";
 import type { Open, Session } from "../session.ts";
 import { faultOf, showFault } from "../ui/errors.ts";
 import { outputOptions, verb } from "../verb.ts";
+import { tellOf } from "../vne/meeting.ts";
 
 /** What a word on the command line means; one of the two is there. */
 interface Meaning {
@@ -76,10 +77,11 @@ function both(given: string, { name, aid }: Application, { id }: Snapshot): Stas
   });
 }
 
-async function removeApplication(session: Session, { aid, name }: Application): Promise<void> {
+async function removeApplication(session: Session, { aid, name, network }: Application): Promise<void> {
   await session.perform("remove", { aid });
   if (session.output.json) session.output.object({ removed: "application", aid, name });
   session.output.talk(`Removed the application "${name}" (${aid})`);
+  await tellOf(session, [network]);
 }
 
 function removeSnapshot(session: Session, { id, dir }: Snapshot): void {

@@ -8,6 +8,7 @@ import { networkOption } from "../network.ts";
 import type { Open, Session } from "../session.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 import { joinForRun, vneOption, type Wish } from "../vne/joining.ts";
+import { tellOf } from "../vne/meeting.ts";
 import { publishOption, reportPublished } from "../vne/publishing.ts";
 
 /** How often another application may take the very name that was chosen. */
@@ -74,6 +75,7 @@ async function startOn(
   using joining = await joinForRun(session, wish);
   const started = await start(session, { ...request, ...joining.request }, given);
   await reportPublished(session, started.aid, joining.request.network);
+  await tellOf(session, joining.networks);
   return started;
 }
 

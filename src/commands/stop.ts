@@ -2,6 +2,7 @@ import { type CommandUnknownOpts, InvalidArgumentError } from "@commander-js/ext
 import type { Open } from "../session.ts";
 import { formatEnding } from "../ui/ending.ts";
 import { outputOptions, verb } from "../verb.ts";
+import { tellOf } from "../vne/meeting.ts";
 
 const DEFAULT_SECONDS = 10;
 
@@ -12,12 +13,13 @@ export function stop(open: Open): CommandUnknownOpts {
     .option("-t, --time <SEC>", "how long it may take before SIGKILL", parseSeconds, DEFAULT_SECONDS)
     .action(async (app, options, command) => {
       const session = open(outputOptions(command));
-      const { aid, name } = await session.application(app);
+      const { aid, name, network } = await session.application(app);
       const ending = await session.perform("stop", { aid, timeout_ms: Math.round(options.time * 1000) });
       if (session.output.json) session.output.object({ aid, name, ...ending });
       session.output.talk(
         `Ended "${name}": ${formatEnding(ending)}${ending.killed ? ", after its time was up" : ""}`,
       );
+      await tellOf(session, [network]);
     });
 }
 

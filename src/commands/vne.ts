@@ -2,6 +2,8 @@ import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { Open } from "../session.ts";
 import { verb } from "../verb.ts";
 import { vneCreate } from "./vne/create.ts";
+import { vneJoin } from "./vne/join.ts";
+import { vneLeave } from "./vne/leave.ts";
 import { vneLs } from "./vne/ls.ts";
 import { vneRanges } from "./vne/ranges.ts";
 import { vneRm } from "./vne/rm.ts";
@@ -12,6 +14,7 @@ export function vne(open: Open): CommandUnknownOpts {
   const group = verb("vne", "Make virtual network environments, look at them and remove them").helpCommand(
     false,
   );
-  for (const make of [vneCreate, vneLs, vneShow, vneRm, vneRanges]) group.addCommand(make(open));
+  const verbs = [vneCreate, vneJoin, vneLeave, vneLs, vneShow, vneRm, vneRanges];
+  for (const make of verbs) group.addCommand(make(open));
   return group;
 }

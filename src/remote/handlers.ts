@@ -1,5 +1,6 @@
 /** What other hosts may ask of this one; each area answers for itself. */
 
+import { VNE_HANDLERS } from "../vne/answers.ts";
 import type { Handler } from "./serving.ts";
 
-export const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([]);
+export const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([...VNE_HANDLERS]);

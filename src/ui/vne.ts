@@ -1,6 +1,7 @@
 import type { Standing, TunnelStanding } from "../../ffi/messages.ts";
 import type { EnvironmentCard } from "../vne/environments.ts";
 import type { Member } from "../vne/members.ts";
+import type { HostStanding } from "../vne/standings.ts";
 import { formatAge, formatBytes, printable } from "./format.ts";
 import { renderTable } from "./table.ts";
 
@@ -9,6 +10,7 @@ const ENVIRONMENTS = [
   { title: "CREATED" },
   { title: "RANGE" },
   { title: "OUTSIDE" },
+  { title: "HOSTS", right: true },
   { title: "MEMBERS", right: true },
 ];
 
@@ -22,9 +24,25 @@ const MEMBERS = [
   { title: "RECEIVED", right: true },
 ];
 
+const HOSTS = [
+  { title: "HOST" },
+  { title: "AT" },
+  { title: "ADDRESSES", right: true },
+  { title: "MEMBERS", right: true },
+  { title: "STATE" },
+];
+
+const ELSEWHERE = [
+  { title: "HOST" },
+  { title: "AID" },
+  { title: "NAME" },
+  { title: "STATE" },
+  { title: "ADDRESS" },
+];
+
 /** What `stasis vne ls` shows. */
 export function renderEnvironments(
-  rows: readonly (EnvironmentCard & { members: number })[],
+  rows: readonly (EnvironmentCard & { members: number; hosts?: number })[],
   width?: number,
 ): string[] {
   const cells = rows.map((one) => [
@@ -32,6 +50,7 @@ export function renderEnvironments(
     formatAge(one.created),
     one.subnets.join(" "),
     one.outside ? "allow" : "deny",
+    String(one.hosts ?? 1),
     String(one.members),
   ]);
   return renderTable(ENVIRONMENTS, cells, width);
@@ -39,7 +58,10 @@ export function renderEnvironments(
 
 /** What `stasis vne show` shows. */
 export function renderEnvironment(
-  shown: EnvironmentCard & Omit<Standing, "links"> & { members: readonly Member[] },
+  shown: EnvironmentCard & Omit<Standing, "links"> & {
+    members: readonly Member[];
+    hosts?: readonly HostStanding[];
+  },
   width?: number,
 ): string[] {
   const { spoofed = 0, host = 0, outside = 0, tunnel = 0 } = shown.stopped;
@@ -66,8 +88,42 @@ export function renderEnvironment(
     link === undefined ? "" : formatBytes(link.sent_bytes),
     link === undefined ? "" : formatBytes(link.received_bytes),
   ]);
-  const told = facts.map(([title, value]) => `${title.padEnd(11)}  ${printable(value)}`);
-  return rows.length === 0 ? told : [...told, "", ...renderTable(MEMBERS, rows, width)];
+  const { hosts = [] } = shown;
+  return [
+    ...facts.map(([title, value]) => `${title.padEnd(11)}  ${printable(value)}`),
+    ...section(HOSTS, hosts.map(hostCells), width),
+    ...section(MEMBERS, rows, width),
+    ...section(ELSEWHERE, hosts.filter(({ self }) => !self).flatMap(memberCells), width),
+  ];
+}
+
+/** A table below an empty line; nothing for one without rows. */
+function section(
+  columns: Parameters<typeof renderTable>[0],
+  rows: readonly string[][],
+  width?: number,
+): string[] {
+  return rows.length === 0 ? [] : ["", ...renderTable(columns, rows, width)];
+}
+
+function hostCells({ name, address, self, count, members, present, unreachable }: HostStanding): string[] {
+  const state = unreachable !== undefined
+    ? `unreachable: ${unreachable}`
+    : present === true
+    ? "there"
+    : "made when the next application joins";
+  const running = members?.filter((member) => member.state === "running").length;
+  return [
+    self ? `${name} (this)` : name,
+    address,
+    String(count),
+    running === undefined ? "" : String(running),
+    state,
+  ];
+}
+
+function memberCells({ name: host, members = [] }: HostStanding): string[][] {
+  return members.map(({ aid, name, state, addresses }) => [host, aid, name, state, addresses.join(" ")]);
 }
 
 function renderTunnel(tunnel: TunnelStanding | undefined): [string, string][] {

@@ -1,36 +1,46 @@
 /**
- * Who has which address. What an application has stands in its own record, from its start until it is removed; a claim is for
- * the time before that, and ends with the command that made it.
+ * Who gets which address. What an application has stands in its own record, from its start until it is removed; a claim is for
+ * the time before that, and ends with the command that made it. Of an environment on several hosts each hands out only the
+ * numbers that it owns.
  */
 
 import { StasisError } from "../../ffi/error.ts";
-import type { Application, NetworkLink } from "../../ffi/messages.ts";
+import type { NetworkLink } from "../../ffi/messages.ts";
 import { isFolder } from "../catalog/home.ts";
 import type { Session } from "../session.ts";
 import { describe, type EnvironmentCard, folderOf } from "./environments.ts";
-import { isAlive, Lock, type Maker, readJson, replaceJson, self } from "./files.ts";
-import { formatAddress, memberNumbers, numberOf, parseAddress, parseSubnet, type Subnet } from "./subnets.ts";
+import { Lock, self } from "./files.ts";
+import {
+  addressesOf,
+  allNumbers,
+  type Claim,
+  type Holder,
+  holdersOf,
+  liveClaims,
+  numberIn,
+  writeClaims,
+} from "./holders.ts";
+import { each, has, type Numbers, only, without } from "./shares.ts";
+import { lockEnvironment, readSpan, selfOf, type Span } from "./span.ts";
 
 /** The interface of an application that leads to its environment. */
 const INTERFACE = "eth0";
 
-/** Numbers are below this (native/crates/network/src/names.rs). */
-const MOST_NUMBERS = 1n << 20n;
+/** What another host has to give first: these very numbers, or so many of any. */
+export type Want = { numbers: Numbers } | { count: number };
 
-interface Claim extends Maker {
-  number: number;
-}
-
-/** An application, running or ended, that has a number. */
-interface Holder {
-  name: string;
-  running: boolean;
+/** Thrown where addresses lack that other hosts may give. `refusal` is what is to be said when none does. */
+export class Lacking {
+  constructor(readonly want: Want, readonly refusal: StasisError) {}
 }
 
 /** What this command takes of an environment's addresses. Disposing of it gives up what no application has come to have. */
 export class Claims implements Disposable {
-  readonly #subnets: Subnet[];
+  readonly #all: Numbers;
+  readonly #owned: Numbers;
   readonly #own: Claim[] = [];
+  /** What nobody has ever had, and what no running application has. */
+  #free: [never: Numbers, now: Numbers];
   #lock: Lock | undefined;
 
   private constructor(
@@ -39,25 +49,26 @@ export class Claims implements Disposable {
     lock: Lock,
     readonly others: readonly Claim[],
     readonly holders: ReadonlyMap<number, Holder>,
+    span: Span | undefined,
   ) {
     this.#lock = lock;
-    this.#subnets = environment.subnets.map(parseSubnet);
+    this.#all = allNumbers(environment);
+    this.#owned = span === undefined ? this.#all : selfOf(span).numbers;
+    const running = [...holders].filter(([, holder]) => holder.running).map(([number]) => number);
+    const unclaimed = without(this.#owned, only(others.map(({ number }) => number)));
+    this.#free = [without(unclaimed, only(holders.keys())), without(unclaimed, only(running))];
   }
 
   /** Keeps other commands from taking addresses of the environment until these are settled. */
   static async open(session: Session, environment: EnvironmentCard): Promise<Claims> {
-    const folder = folderOf(session.home, environment.name);
-    const lock = await lockOf(folder, environment.name);
+    const { home } = session;
+    const folder = folderOf(home, environment.name);
+    const lock = await lockEnvironment(home, environment.name);
     try {
-      const claims = readClaims(folder).filter(isAlive);
+      const claims = liveClaims(folder);
       // After the claims: whoever has given up one since then is listed.
-      return new Claims(
-        environment,
-        folder,
-        lock,
-        claims,
-        holdersOf(environment, await session.applications()),
-      );
+      const holders = holdersOf(environment, await session.applications());
+      return new Claims(environment, folder, lock, claims, holders, readSpan(home, environment.name));
     } catch (error) {
       lock[Symbol.dispose]();
       throw error;
@@ -66,26 +77,33 @@ export class Claims implements Disposable {
 
   /** Takes the asked address, or the next free one. */
   take(asked?: string): NetworkLink {
-    const number = asked === undefined ? this.#nextFree() : this.#asked(asked);
-    this.#own.push({ number, ...self() });
+    const number = asked === undefined ? this.#nextFree(1) : this.#asked(asked);
     return this.#link(number);
   }
 
   /** Takes `count` addresses, from the asked one on. */
   takeMany(count: number, asked?: string): NetworkLink[] {
     const links: NetworkLink[] = [];
-    const first = asked === undefined ? undefined : this.#numberIn(asked);
+    const first = asked === undefined ? 0 : this.#numberIn(asked);
     while (links.length < count) {
-      if (first === undefined || links.length === 0) links.push(this.take(asked));
-      else links.push(this.#following(first));
+      if (links.length === 0 && asked !== undefined) links.push(this.take(asked));
+      else links.push(this.#link(this.#nextFree(count - links.length, first)));
     }
     return links;
+  }
+
+  /** Asks for addresses together, where this host does not own them all. */
+  require(asked: readonly string[]): void {
+    const lacking = asked.filter((address) => !has(this.#owned, this.#numberIn(address)));
+    if (lacking.length === 0) return;
+    const numbers = only(lacking.map((address) => this.#numberIn(address)));
+    throw new Lacking({ numbers }, this.#refused(lacking.join(", "), "other hosts own it"));
   }
 
   /** Whether the asked address is one of the environment that no running application has. */
   isFree(asked: string): boolean {
     try {
-      this.#asked(asked);
+      this.#requireFree(asked);
       return true;
     } catch (error) {
       if (error instanceof StasisError) return false;
@@ -95,7 +113,7 @@ export class Claims implements Disposable {
 
   /** Lets other commands go on: they see what was taken. */
   settle(): void {
-    replaceJson(fileOf(this.folder), [...this.others, ...this.#own], { durable: false });
+    writeClaims(this.folder, [...this.others, ...this.#own]);
     this.#unlock();
   }
 
@@ -104,9 +122,10 @@ export class Claims implements Disposable {
     // Removed by force meanwhile.
     if (!isFolder(this.folder)) return;
     using _lock = Lock.now(`${this.folder}/.lock`);
+    const { pid, started } = self();
     const own = new Set(this.#own.map(({ number }) => number));
-    const left = readClaims(this.folder).filter(({ number }) => !own.has(number));
-    replaceJson(fileOf(this.folder), left, { durable: false });
+    const isOwn = (claim: Claim) => claim.pid === pid && claim.started === started && own.has(claim.number);
+    writeClaims(this.folder, liveClaims(this.folder).filter((claim) => !isOwn(claim)));
   }
 
   #unlock(): void {
@@ -118,32 +137,28 @@ export class Claims implements Disposable {
     return [...this.others, ...this.#own].some((claim) => claim.number === number);
   }
 
-  /** Addresses that nobody has first; then those of applications that have ended. */
-  #nextFree(from = 0): number {
-    const [first, last] = this.#numbers();
-    const claimed = new Set([...this.others, ...this.#own].map(({ number }) => number));
-    for (const isFree of [(one: number) => !this.holders.has(one), (one: number) => !this.#isRunning(one)]) {
-      for (let number = Math.max(first, from); number <= last; number++) {
-        if (!claimed.has(number) && isFree(number)) return number;
-      }
+  /** Addresses that nobody has first; then those of applications that have ended. `needed` is how many are, with this one. */
+  #nextFree(needed: number, from = 0): number {
+    for (const free of this.#free) {
+      const [number] = each(free, from);
+      if (number !== undefined) return number;
     }
-    throw StasisError.of("usage", `Could not find an address in the environment "${this.environment.name}"`, {
-      causes: [`all of ${this.environment.subnets.join(" and ")} are taken`],
-      hint: "Stop an application of it, or make an environment with a larger range",
-    });
-  }
-
-  #following(first: number): NetworkLink {
-    const number = this.#nextFree(first);
-    this.#own.push({ number, ...self() });
-    return this.#link(number);
-  }
-
-  #isRunning(number: number): boolean {
-    return this.holders.get(number)?.running === true;
+    throw new Lacking(
+      { count: needed },
+      StasisError.of("usage", `Could not find an address in the environment "${this.environment.name}"`, {
+        causes: [`all of ${this.environment.subnets.join(" and ")} are taken`],
+        hint: "Stop an application of it, or make an environment with a larger range",
+      }),
+    );
   }
 
   #asked(asked: string): number {
+    const number = this.#requireFree(asked);
+    if (has(this.#owned, number)) return number;
+    throw new Lacking({ numbers: [[number, number]] }, this.#refused(asked, "another host owns it"));
+  }
+
+  #requireFree(asked: string): number {
     const number = this.#numberIn(asked);
     const holder = this.holders.get(number);
     if (holder?.running === true) throw this.#refused(asked, `the application "${holder.name}" has it`);
@@ -155,11 +170,8 @@ export class Claims implements Disposable {
   }
 
   #numberIn(asked: string): number {
-    const address = parseAddress(asked);
-    const numbers = address === undefined ? [] : this.#subnets.map((subnet) => numberOf(subnet, address));
-    const number = numbers.find((one) => one !== undefined);
-    const [first, last] = this.#numbers();
-    if (number !== undefined && number >= first && number <= last) return Number(number);
+    const number = numberIn(this.environment, asked);
+    if (number !== undefined && has(this.#all, number)) return number;
     throw this.#refused(asked, `members have addresses of ${this.environment.subnets.join(" and ")}`);
   }
 
@@ -171,74 +183,12 @@ export class Claims implements Disposable {
     });
   }
 
-  /** The first and the last number that has an address in every range. */
-  #numbers(): [number, number] {
-    const bounds = this.#subnets.map(memberNumbers);
-    const first = bounds.reduce((most, [one]) => one > most ? one : most, 0n);
-    const last = bounds.reduce((least, [, one]) => one < least ? one : least, MOST_NUMBERS - 1n);
-    return [Number(first), Number(last)];
-  }
-
   #link(number: number): NetworkLink {
-    const addresses = this.#subnets.map(({ version, first }) =>
-      formatAddress({ version, value: first + BigInt(number) })
-    );
-    return { environment: describe(this.environment), interface: INTERFACE, addresses };
-  }
-}
-
-/** The links of an application that lead into an environment. */
-export function linksInto(
-  environment: { id: string },
-  { network }: Pick<Application, "network">,
-): NetworkLink[] {
-  if (network === "host") return [];
-  return (network.own.links ?? []).filter((link) => link.environment.id === environment.id);
-}
-
-function holdersOf(environment: EnvironmentCard, applications: readonly Application[]): Map<number, Holder> {
-  const subnets = environment.subnets.map(parseSubnet);
-  const holders = new Map<number, Holder>();
-  for (const application of applications) {
-    const running = application.state === "running";
-    for (const text of linksInto(environment, application).flatMap(({ addresses }) => addresses)) {
-      const address = parseAddress(text);
-      const number = address &&
-        subnets.map((subnet) => numberOf(subnet, address)).find((one) => one !== undefined);
-      if (number === undefined || (holders.has(Number(number)) && !running)) continue;
-      holders.set(Number(number), { name: application.name, running });
-    }
-  }
-  return holders;
-}
-
-function fileOf(folder: string): string {
-  return `${folder}/claims.json`;
-}
-
-/** Whether commands are giving addresses of the environment to applications. */
-export function isBeingJoined(folder: string): boolean {
-  return readClaims(folder).some(isAlive);
-}
-
-function readClaims(folder: string): Claim[] {
-  const claims = readJson(fileOf(folder));
-  return Array.isArray(claims) ? claims.filter(isClaim) : [];
-}
-
-function isClaim(value: unknown): value is Claim {
-  if (typeof value !== "object" || value === null) return false;
-  const { number, pid, started } = value as Partial<Record<keyof Claim, unknown>>;
-  return typeof number === "number" && typeof pid === "number" && typeof started === "string";
-}
-
-async function lockOf(folder: string, name: string): Promise<Lock> {
-  try {
-    return await Lock.on(`${folder}/.lock`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw StasisError.of("no_target", `Could not find an environment "${name}"`, {
-      causes: ["another command has just removed it"],
-    });
+    this.#own.push({ number, ...self() });
+    const [never, now] = this.#free;
+    this.#free = [without(never, [[number, number]]), without(now, [[number, number]])];
+    const { environment } = this;
+    const addresses = addressesOf(environment, number);
+    return { environment: describe(environment), interface: INTERFACE, addresses };
   }
 }

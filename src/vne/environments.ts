@@ -6,7 +6,7 @@ import { isFolder, makePrivateFolder } from "../catalog/home.ts";
 import { checkName } from "../catalog/names.ts";
 import { readJson, replaceJson } from "./files.ts";
 import { checkRange, environmentsOf } from "./ranges.ts";
-import { formatSubnet, type Subnet } from "./subnets.ts";
+import { formatSubnet, parseSubnet, type Subnet } from "./subnets.ts";
 
 /** An environment as it was made. */
 export interface EnvironmentCard extends Environment {
@@ -22,8 +22,9 @@ export function folderOf(home: Home, name: string): string {
 }
 
 /** What the engine gets to know of an environment. */
-export function describe({ name, id, subnets, outside }: EnvironmentCard): Environment {
-  return { name, id, subnets, outside };
+export function describe({ name, id, subnets, outside, mtu, apart }: EnvironmentCard): Environment {
+  const optional = { ...(mtu !== undefined && { mtu }), ...(apart !== undefined && { apart }) };
+  return { name, id, subnets, outside, ...optional };
 }
 
 /** Every environment, by name. What cannot be read is passed to `damaged`. */
@@ -47,25 +48,45 @@ export function findEnvironment(home: Home, name: string): EnvironmentCard {
   });
 }
 
-/** Notes a new environment. Call it under the lock of the folder. */
-export async function addEnvironment(
-  home: Home,
+/** The card of a new environment, of this name and these ranges. */
+export async function newCard(
   name: string,
   subnets: readonly Subnet[],
   outside: boolean,
+  mtu?: number,
 ): Promise<EnvironmentCard> {
-  const others = listEnvironments(home);
-  if (others.some((one) => one.name === checkName(name))) throw nameTaken(name);
   checkFamilies(subnets);
-  for (const subnet of subnets) checkRange(home, subnet, others);
   const texts = subnets.map(formatSubnet);
-  const id = await idOf(name, texts);
+  const id = await idOf(checkName(name), texts);
+  const created = new Date().toISOString();
+  return { name, id, created, subnets: texts, outside, ...(mtu !== undefined && { mtu }) };
+}
+
+/** Refuses an environment that this host cannot have beside the others. */
+export function checkNew(home: Home, { name, id, subnets }: EnvironmentCard): void {
+  const others = listEnvironments(home);
+  if (others.some((one) => one.name === name)) throw nameTaken(name);
+  for (const subnet of subnets) checkRange(home, parseSubnet(subnet), others);
   const same = others.find((one) => one.id === id);
   if (same !== undefined) throw idTaken(name, same.name);
-  const card = { name, id, created: new Date().toISOString(), subnets: texts, outside };
-  makePrivateFolder(folderOf(home, name));
-  replaceJson(`${folderOf(home, name)}/${CARD}`, card, { durable: true });
-  return card;
+}
+
+/** Notes a new environment. Call it under the lock of the folder. */
+export function addEnvironment(home: Home, card: EnvironmentCard): void {
+  checkNew(home, card);
+  makePrivateFolder(folderOf(home, card.name));
+  replaceJson(`${folderOf(home, card.name)}/${CARD}`, card, { durable: true });
+}
+
+/** Reads the card of an environment that another host has. It is sound where the id follows from the name and the ranges. */
+export async function cardIn(value: unknown): Promise<EnvironmentCard> {
+  const card = isCard(value) ? value : undefined;
+  const { name, id, created, subnets = [], outside = false, mtu } = card ?? {};
+  if (card !== undefined && typeof name === "string") {
+    const own = await newCard(name, subnets.map(parseSubnet), outside, mtu);
+    if (own.id === id) return { ...own, created: created ?? own.created };
+  }
+  throw StasisError.of("other", "Could not understand which environment another host means");
 }
 
 /** Forgets an environment. */
@@ -108,7 +129,11 @@ function readCard(home: Home, name: string): EnvironmentCard | undefined {
 
 function isCard(value: unknown): value is EnvironmentCard {
   if (typeof value !== "object" || value === null) return false;
-  const { name, id, created, subnets, outside } = value as Partial<Record<keyof EnvironmentCard, unknown>>;
+  const { name, id, created, subnets, outside, mtu, apart } = value as Partial<
+    Record<keyof EnvironmentCard, unknown>
+  >;
   return typeof name === "string" && typeof id === "string" && typeof created === "string" &&
-    Array.isArray(subnets) && subnets.every((one) => typeof one === "string") && typeof outside === "boolean";
+    Array.isArray(subnets) && subnets.every((one) => typeof one === "string") &&
+    typeof outside === "boolean" &&
+    (mtu === undefined || typeof mtu === "number") && (apart === undefined || typeof apart === "boolean");
 }

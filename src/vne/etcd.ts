@@ -25,7 +25,8 @@ export function parseEndpoints(text: string): string[] {
 
 function isEndpoint(text: string): boolean {
   const url = URL.parse(text);
-  return url !== null && ["http:", "https:"].includes(url.protocol) && url.pathname === "/" && url.search === "";
+  return url !== null && ["http:", "https:"].includes(url.protocol) && url.pathname === "/" &&
+    url.search === "";
 }
 
 export class Etcd {

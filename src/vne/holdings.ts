@@ -29,7 +29,7 @@ export const NOTHING: Holdings = { numbers: [], given: {}, taken: {} };
 
 /**
  * What a host that has got `arrived` gifts from this one is to get: the last gift again where that has not arrived, else a new
- * one, which `choose` picks of what is owned.
+ * one, which `choose` picks of what is owned. Where it picks nothing, the last one stands, which changes nothing there.
  */
 export function give(
   holdings: Holdings,
@@ -41,6 +41,7 @@ export function give(
   if (arrived === last.sequence - 1) return { holdings, gift: last };
   if (arrived !== last.sequence) throw disagreement(arrived, last.sequence);
   const numbers = choose(holdings.numbers);
+  if (numbers.length === 0) return { holdings, gift: last };
   const gift = { sequence: last.sequence + 1, numbers };
   const given = { ...holdings.given, [to]: gift };
   return { holdings: { ...holdings, numbers: without(holdings.numbers, numbers), given }, gift };
@@ -83,7 +84,9 @@ export function ownerOf<T extends { numbers: Numbers }>(hosts: readonly T[], num
 
 function disagreement(arrived: number, sent: number): StasisError {
   return StasisError.of("other", "Could not agree with another host on who owns which addresses", {
-    causes: [`${sent} gifts were sent and ${arrived} have arrived: one of the two has gone back to an old state`],
+    causes: [
+      `${sent} gifts were sent and ${arrived} have arrived: one of the two has gone back to an old state`,
+    ],
     hint: "On the host that was put back to an old state, leave the environment and join it again",
   });
 }

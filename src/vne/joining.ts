@@ -2,12 +2,13 @@
 
 import { Option } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
-import type { Environment, Inspection, Network, NetworkLink, PublishedPort } from "../../ffi/messages.ts";
+import type { Environment, Inspection, NetworkLink, PublishedPort } from "../../ffi/messages.ts";
 import { type NetworkName, networkOf } from "../network.ts";
 import type { Session } from "../session.ts";
-import { Claims } from "./claims.ts";
+import type { Claims } from "./claims.ts";
 import { type EnvironmentCard, findEnvironment, listEnvironments } from "./environments.ts";
 import { parsePublished, publish, publishedBy, requireUnpublished } from "./publishing.ts";
+import { join, Joining } from "./taking.ts";
 
 /** What the command line says about an application's network. */
 export interface Wish {
@@ -32,29 +33,6 @@ export function vneOption(): Option<
     "--vne <NAME[=ADDR]>",
     "a place in the virtual network environment NAME, at ADDR or the next free address",
   );
-}
-
-/** The networks of applications that are about to be made. Dispose of it when they are, or came to nothing. */
-export class Joining implements Disposable {
-  constructor(readonly networks: readonly (Network | undefined)[], readonly claims?: Claims) {}
-
-  /** The part of a request that says which network the application is on. */
-  get request(): { network?: Network } {
-    const [network] = this.networks;
-    return network === undefined ? {} : { network };
-  }
-
-  /** The address of each, where they have one. */
-  get addresses(): string[] {
-    return this.networks.flatMap((network) => {
-      const links = network === undefined || network === "host" ? [] : network.own.links ?? [];
-      return links.slice(0, 1).flatMap(({ addresses }) => addresses.slice(0, 1));
-    });
-  }
-
-  [Symbol.dispose](): void {
-    this.claims?.[Symbol.dispose]();
-  }
 }
 
 /** For an application that starts: the host's network, where nothing is said. */
@@ -115,11 +93,12 @@ async function placeForRestore(
     ? environmentOf(session, saved?.environment)
     : findEnvironment(session.home, place.name);
   const [former] = saved?.environment.id === environment.id ? saved.addresses : [];
-  return await join(session, environment, (claims) => {
-    if (place === undefined) return [claims.take(former)];
-    const keeps = place.address === undefined && former !== undefined && claims.isFree(former);
-    return [claims.take(keeps ? former : place.address)];
-  });
+  if (place === undefined) return await join(session, environment, (claims) => [claims.take(former)]);
+  const wanted = place.address ?? former;
+  return await join(session, environment, (claims, refusal) => {
+    const keeps = wanted === place.address || (wanted !== undefined && claims.isFree(wanted));
+    return [claims.take(keeps && refusal === undefined ? wanted : place.address)];
+  }, place.address === undefined);
 }
 
 /** What rules say about the places of clones: an environment, and addresses there. */
@@ -160,6 +139,7 @@ export async function joinForClones(
 
 /** Those that have an address by the rules come first: the others get what is free then. */
 function takeRuled(claims: Claims, count: number, { addresses }: Places): NetworkLink[] {
+  claims.require(addresses.filter((one) => one !== undefined));
   const asked = addresses.map((address) => address === undefined ? undefined : claims.take(address));
   return Array.from({ length: count }, (_, index) => asked[index] ?? claims.take());
 }
@@ -169,22 +149,6 @@ function addressWithoutEnvironment(): StasisError {
     causes: ["neither the rules nor the command line name an environment, and the snapshot was in none"],
     hint: 'Set "vne" in the rules, or use --vne',
   });
-}
-
-async function join(
-  session: Session,
-  environment: EnvironmentCard,
-  take: (claims: Claims) => NetworkLink[],
-): Promise<Joining> {
-  const claims = await Claims.open(session, environment);
-  try {
-    const links = take(claims);
-    claims.settle();
-    return new Joining(links.map((link) => ({ own: { links: [link] } })), claims);
-  } catch (error) {
-    claims[Symbol.dispose]();
-    throw error;
-  }
 }
 
 /** Reads `NAME` or `NAME=ADDR`. */

@@ -1,7 +1,7 @@
 /** The applications of an environment, and what went through their links. */
 
 import type { Application, MemberLink } from "../../ffi/messages.ts";
-import { linksInto } from "./claims.ts";
+import { linksInto } from "./holders.ts";
 
 export interface Member {
   aid: string;

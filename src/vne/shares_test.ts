@@ -9,7 +9,6 @@ import {
   halfOf,
   has,
   type Numbers,
-  numbersOf,
   only,
   readNumbers,
   split,

@@ -179,7 +179,7 @@ export function hostIn(value: unknown): Host | undefined {
   return { id, name, address, ...(reach !== undefined && { reach }), revision, numbers };
 }
 
-function goneIn(value: unknown): Gone | undefined {
+export function goneIn(value: unknown): Gone | undefined {
   if (!isRecord(value) || !isText(value.id) || !isText(value.name)) return undefined;
   return { id: value.id, name: value.name };
 }
@@ -190,21 +190,33 @@ export function giftIn(value: unknown): Gift | undefined {
   return numbers === undefined ? undefined : { sequence: value.sequence, numbers };
 }
 
+/** Reads what a host says that it may hand out. */
+export function holdingsIn(value: unknown): Holdings | undefined {
+  if (!isRecord(value)) return undefined;
+  const numbers = readNumbers(value.numbers);
+  const dealings = dealingsIn(value);
+  return numbers === undefined || dealings === undefined ? undefined : { numbers, ...dealings };
+}
+
+function dealingsIn(value: Record<string, unknown>): Pick<Holdings, "given" | "taken"> | undefined {
+  const given = entriesIn(value.given, giftIn);
+  const taken = entriesIn(value.taken, (one) => isCount(one) ? one : undefined);
+  return given === undefined || taken === undefined ? undefined : { given, taken };
+}
+
 export function spanIn(value: unknown): Span | undefined {
   const word = wordIn(value);
   if (word === undefined || !isRecord(value) || !isText(value.self)) return undefined;
   const { self, rsh, remote, secret, directory } = value;
-  const given = entriesIn(value.given, giftIn);
-  const taken = entriesIn(value.taken, (one) => isCount(one) ? one : undefined);
-  const sound = given !== undefined && taken !== undefined && word.hosts.some(({ id }) => id === self) &&
+  const dealings = dealingsIn(value);
+  const sound = dealings !== undefined && word.hosts.some(({ id }) => id === self) &&
     [rsh, remote, secret].every((one) => one === undefined || isText(one)) &&
     (directory === undefined || (Array.isArray(directory) && directory.every(isText)));
   if (!sound) return undefined;
   return {
     ...word,
     self,
-    given,
-    taken,
+    ...dealings,
     ...(isText(rsh) && { rsh }),
     ...(isText(remote) && { remote }),
     ...(isText(secret) && { secret }),

@@ -1,11 +1,23 @@
 import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
-import { makePrivateFolder } from "../../catalog/home.ts";
+import { StasisError } from "../../../ffi/error.ts";
 import type { Open, Session } from "../../session.ts";
+import { count } from "../../ui/format.ts";
 import { collect, outputOptions, verb } from "../../verb.ts";
-import { addEnvironment, describe, dropEnvironment, type EnvironmentCard } from "../../vne/environments.ts";
-import { Lock } from "../../vne/files.ts";
-import { environmentsOf } from "../../vne/ranges.ts";
-import { parseSubnet, type Subnet } from "../../vne/subnets.ts";
+import { establish } from "../../vne/adopting.ts";
+import { createOnAll, fitting, type HostOptions, planSpan } from "../../vne/creating.ts";
+import { checkNew, type EnvironmentCard, newCard } from "../../vne/environments.ts";
+import { parseMtu, secretFor } from "../../vne/secrets.ts";
+import { parseSubnet } from "../../vne/subnets.ts";
+import { directoryOption, remoteOption, rshOption, selfOption } from "./options.ts";
+
+/** What the command line says. */
+interface Options extends HostOptions {
+  subnet: string[];
+  outside: "deny" | "allow";
+  mtu?: number | undefined;
+  encrypt?: boolean | undefined;
+  secret?: string | undefined;
+}
 
 /** `stasis vne create`: a private network for applications. */
 export function vneCreate(open: Open): CommandUnknownOpts {
@@ -19,32 +31,65 @@ export function vneCreate(open: Open): CommandUnknownOpts {
           ["deny", "allow"] as const,
         ).default("deny" as const),
     )
+    .option(
+      "--peer <HOST[=ADDRESS]>",
+      "make it on HOST as well, which the others reach at ADDRESS; may be given more than once",
+      collect,
+    )
+    .addOption(selfOption())
+    .addOption(directoryOption())
+    .addOption(rshOption())
+    .addOption(remoteOption())
+    .option(
+      "--mtu <BYTES>",
+      "the largest packet of a member (default: what fits between the hosts)",
+      parseMtu,
+    )
+    .option("--encrypt", "encrypt what goes from host to host")
+    .option("--secret <FILE>", "with the key in FILE, 64 hexadecimal digits (default: a random one)")
     .action(async (name, options, command) => {
       const session = open(outputOptions(command));
-      const subnets = options.subnet.map(parseSubnet);
-      const made = await create(session, name, subnets, options.outside === "allow");
+      const { card, notes, hosts } = await create(session, name, options);
       const { output } = session;
-      if (output.json) output.object(made);
-      else output.line(made.name);
-      output.talk(`Made the environment "${name}"; "stasis run --vne ${name} -- CMD" runs a command in it`);
+      if (output.json) output.object(card);
+      else output.line(card.name);
+      for (const note of notes) output.talk(`  note: ${note}`);
+      const where = hosts > 1 ? ` on ${count(hosts, "host")}` : "";
+      output.talk(
+        `Made the environment "${name}"${where}; "stasis run --vne ${name} -- CMD" runs a command in it`,
+      );
     });
 }
 
-async function create(
-  session: Session,
-  name: string,
-  subnets: readonly Subnet[],
-  outside: boolean,
-): Promise<EnvironmentCard> {
-  const { home } = session;
-  makePrivateFolder(environmentsOf(home));
-  using _lock = await Lock.on(`${environmentsOf(home)}/.lock`);
-  const card = await addEnvironment(home, name, subnets, outside);
-  try {
-    await session.perform("make_environment", { environment: describe(card) });
-  } catch (error) {
-    dropEnvironment(home, name);
-    throw error;
+interface Created {
+  card: EnvironmentCard;
+  hosts: number;
+  notes: string[];
+}
+
+async function create(session: Session, name: string, options: Options): Promise<Created> {
+  const subnets = options.subnet.map(parseSubnet);
+  const plain = await newCard(name, subnets, options.outside === "allow", options.mtu);
+  // Before anybody else is asked.
+  checkNew(session.home, plain);
+  const secret = secretFor(session, options);
+  const span = await planSpan(plain, options, secret);
+  if (span === undefined) {
+    requireNoHosts(options);
+    await establish(session, plain);
+    return { card: plain, hosts: 1, notes: [] };
   }
-  return card;
+  const card = await fitting(session, plain, span, options.mtu);
+  const notes = await createOnAll(session, card, span);
+  return { card, hosts: span.hosts.length, notes };
+}
+
+/** What has no meaning for an environment on one host is not passed over in silence. */
+function requireNoHosts({ self, encrypt, rsh, remote }: Options): void {
+  const given = Object.entries({ "--self": self, "--encrypt": encrypt, "--rsh": rsh, "--remote": remote });
+  const [first] = given.filter(([, value]) => value !== undefined).map(([option]) => option);
+  if (first === undefined) return;
+  throw StasisError.of("usage", `Could not use ${first} for an environment on one host`, {
+    hint: "Name the other hosts with --peer, or a directory of hosts with --directory",
+  });
 }

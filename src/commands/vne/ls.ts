@@ -3,6 +3,7 @@ import type { Open } from "../../session.ts";
 import { renderEnvironments } from "../../ui/vne.ts";
 import { outputOptions, verb } from "../../verb.ts";
 import { listEnvironments } from "../../vne/environments.ts";
+import { hostsOf } from "../../vne/hosts.ts";
 import { membersOf } from "../../vne/members.ts";
 
 /** `stasis vne ls`: the environments of this user. */
@@ -17,7 +18,9 @@ export function vneLs(open: Open): CommandUnknownOpts {
     const applications = await session.applications();
     const rows = cards.map((card) => {
       const members = membersOf(card, applications);
-      return { ...card, members: members.filter(({ state }) => state === "running").length };
+      const hosts = hostsOf(session.home, card).length;
+      const running = members.filter(({ state }) => state === "running").length;
+      return { ...card, members: running, ...(hosts > 0 && { hosts }) };
     });
     if (output.json) output.object(rows);
     else if (output.quiet) output.lines(rows.map((one) => one.name));

@@ -1,41 +1,29 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { StasisError } from "../../../ffi/error.ts";
 import type { Open } from "../../session.ts";
+import { count } from "../../ui/format.ts";
 import { outputOptions, verb } from "../../verb.ts";
-import { isBeingJoined } from "../../vne/claims.ts";
-import { describe, dropEnvironment, findEnvironment, folderOf } from "../../vne/environments.ts";
-import { Lock } from "../../vne/files.ts";
-import { membersOf } from "../../vne/members.ts";
-import { environmentsOf } from "../../vne/ranges.ts";
+import { findEnvironment } from "../../vne/environments.ts";
+import { hostsToRemoveFrom, removeEverywhere, removeHere } from "../../vne/removing.ts";
 
-/** `stasis vne rm`: removes an environment, with everything that this host has of it. */
+/** `stasis vne rm`: removes an environment, with everything that its hosts have of it. */
 export function vneRm(open: Open): CommandUnknownOpts {
-  return verb("rm", "Remove an environment that no application runs in")
+  return verb("rm", "Remove an environment that no application runs in, from all of its hosts")
     .argument("<environment>", "its name")
-    .option("--force", "remove it all the same: applications in it run on, without a link")
+    .option(
+      "--force",
+      "remove it all the same: applications in it run on, without a link, and hosts that are not reached keep it",
+    )
     .action(async (name, options, command) => {
       const session = open(outputOptions(command));
       const { home, output } = session;
       const card = findEnvironment(home, name);
-      using _lock = await Lock.on(`${environmentsOf(home)}/.lock`);
-      using _claims = await Lock.on(`${folderOf(home, name)}/.lock`);
-      const members = membersOf(card, await session.applications()).filter(({ state }) =>
-        state === "running"
-      );
-      if (options.force !== true) {
-        if (members.length > 0) throw inUse(name, members.map((one) => `"${one.name}"`));
-        if (isBeingJoined(folderOf(home, name))) throw inUse(name, ["what another command starts just now"]);
-      }
-      await session.perform("remove_environment", { environment: describe(card) });
-      dropEnvironment(home, name);
+      const span = hostsToRemoveFrom(session, name);
+      const force = options.force === true;
+      const notes = span === undefined ? [] : await removeEverywhere(session, card, span, force);
+      if (span === undefined) await removeHere(session, name, force);
+      for (const note of notes) output.talk(`  note: ${note}`);
       if (output.json) output.object({ removed: "environment", name });
-      output.talk(`Removed the environment "${name}"`);
+      const hosts = (span?.hosts.length ?? 1) - notes.length;
+      output.talk(`Removed the environment "${name}"${hosts > 1 ? ` from ${count(hosts, "host")}` : ""}`);
     });
-}
-
-function inUse(name: string, who: readonly string[]): StasisError {
-  return StasisError.of("other", `Could not remove the environment "${name}"`, {
-    causes: [`there run ${who.join(", ")}`],
-    hint: "Stop them first, or use --force, which takes their links away",
-  });
 }
