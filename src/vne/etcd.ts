@@ -73,7 +73,7 @@ export class Etcd {
       if (typeof answer !== "string") return answer;
       causes.push(`${endpoint}: ${answer}`);
       // It may have been carried out: asked once more, it would seem to have been overtaken by another's.
-      if (what === "txn" && !/refused|resolve|unreachable/i.test(answer)) break;
+      if (what === "txn" && !/refused|no route|unreachable|dns|lookup/i.test(answer)) break;
     }
     throw StasisError.of("other", "Could not ask the directory of hosts (etcd)", {
       causes,

@@ -72,8 +72,21 @@ export class Town implements AsyncDisposable {
   }
 }
 
-interface Shown {
+export interface Shown {
+  id: string;
+  mtu?: number;
   present: boolean;
   members: { name: string; state: string; addresses: string[]; link?: { sent_packets: number } }[];
   stopped: { spoofed: number; host: number; outside: number };
+  hosts?: ShownHost[];
+}
+
+export interface ShownHost {
+  name: string;
+  address: string;
+  self: boolean;
+  count: number;
+  numbers: [number, number][];
+  members?: { name: string; state: string; addresses: string[] }[];
+  unreachable?: string;
 }
