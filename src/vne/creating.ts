@@ -12,7 +12,7 @@ import { checkHosts, ownHost, peerHost } from "./naming_hosts.ts";
 import { split, union, without } from "./shares.ts";
 import { byName, isRecord, othersOf, selfOf, type Span } from "./span.ts";
 import { together, withoutAnswer } from "./together.ts";
-import { linkMtu, memberMtu } from "./underlay.ts";
+import { addressOf, linkMtu, memberMtu } from "./underlay.ts";
 
 /** What the command line says of hosts. */
 export interface HostOptions {
@@ -37,7 +37,8 @@ export async function planSpan(
   const { peer: peers = [], directory, rsh, remote } = options;
   if (peers.length === 0 && directory === undefined) return undefined;
   const others = await Promise.all(peers.map(peerHost));
-  const own = ownHost(options.self, others[0]?.address);
+  const endpoints = directory === undefined ? [] : parseEndpoints(directory);
+  const own = ownHost(options.self, others[0]?.address ?? await firstOf(endpoints));
   const hosts = [own, ...others];
   checkHosts(hosts);
   // With a directory one share is nobody's, for hosts that come later.
@@ -50,9 +51,14 @@ export async function planSpan(
     taken: {},
     ...(rsh !== undefined && { rsh }),
     ...(remote !== undefined && { remote }),
-    ...(directory !== undefined && { directory: parseEndpoints(directory) }),
+    ...(directory !== undefined && { directory: endpoints }),
     ...(secret !== undefined && { secret }),
   };
+}
+
+/** The address of the first server of a directory, for a host that knows no other host yet. */
+async function firstOf([endpoint]: readonly string[]): Promise<string | undefined> {
+  return endpoint === undefined ? undefined : await addressOf(new URL(endpoint).hostname);
 }
 
 /** The card with the size of packets that fits between all hosts, or the one that was asked for. */

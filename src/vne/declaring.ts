@@ -80,6 +80,7 @@ async function strike(session: Session, card: EnvironmentCard, doomed: readonly 
     return { span: next, result: [span, next] as const };
   });
   await follow(session, card, before, after);
+  await Directory.of(after, card)?.forget(doomed);
   const notes = (await meetAll(session, card, PATIENCE)).flatMap((heard) =>
     "fault" in heard ? [`${heard.host.name} learns of it later: ${reasonOf(heard.fault)}`] : []
   );

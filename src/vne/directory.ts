@@ -6,6 +6,8 @@
 import { StasisError } from "../../ffi/error.ts";
 import { cardIn, type EnvironmentCard } from "./environments.ts";
 import { Etcd } from "./etcd.ts";
+import { membersIn } from "./member_lists.ts";
+import type { NamedMember } from "./name_lines.ts";
 import { common, type Numbers, readNumbers, union, without } from "./shares.ts";
 import { byName, type Gone, type Host, isRecord, type Span, type Word, wordIn } from "./span.ts";
 
@@ -52,7 +54,7 @@ export class Directory {
 
   /** Enters a new environment. */
   async enter(document: Document): Promise<void> {
-    if (await this.#etcd.replace(this.#key, "0", document) !== undefined) return;
+    if (await this.#etcd.replace(this.#key, "0", document)) return;
     throw StasisError.of(
       "usage",
       `Could not enter the environment "${this.environment.name}" into the directory`,
@@ -74,16 +76,33 @@ export class Directory {
       const before = await this.#documentIn(kept);
       const after = change(before);
       if (after === before) return before;
-      if (await this.#etcd.replace(this.#key, kept.revision, after) !== undefined) return after;
+      if (await this.#etcd.replace(this.#key, kept.revision, after)) return after;
     }
   }
 
   /** Takes the environment out. */
   async remove(): Promise<void> {
-    for (;;) {
-      const { value, revision } = await this.#etcd.read(this.#key);
-      if (value === undefined || await this.#etcd.remove(this.#key, revision) !== undefined) return;
-    }
+    await this.#etcd.clear(`${this.#key}/`, true);
+    await this.#etcd.clear(this.#key);
+  }
+
+  /** Notes which members a host has. */
+  async tell(host: Host, members: readonly NamedMember[]): Promise<void> {
+    await this.#etcd.put(`${this.#key}/members/${host.id}`, { host: host.id, members });
+  }
+
+  /** Which members hosts have said that they have, by the ids of the hosts. */
+  async told(): Promise<Map<string, NamedMember[]>> {
+    const listed = await this.#etcd.list(`${this.#key}/members/`);
+    return new Map(listed.flatMap((one) => {
+      const members = isRecord(one) ? membersIn(one) : undefined;
+      return members === undefined || !isRecord(one) ? [] : [[String(one.host), members]];
+    }));
+  }
+
+  /** Forgets the members of hosts. */
+  async forget(hosts: readonly Gone[]): Promise<void> {
+    for (const { id } of hosts) await this.#etcd.clear(`${this.#key}/members/${id}`);
   }
 
   async #documentIn({ value }: { value: unknown }): Promise<Document> {

@@ -12,6 +12,15 @@ interface Entry {
   revision: number;
 }
 
+/** What is asked; each question has a part of it. */
+interface Body {
+  key: string;
+  range_end?: string;
+  value: string;
+  compare: [{ key: string; mod_revision: string }];
+  success: [{ request_put: { value: string } }];
+}
+
 /** What the gateway of etcd does with one key and with keys of one beginning. */
 class Gateway implements AsyncDisposable {
   readonly entries = new Map<string, Entry>();
@@ -22,8 +31,18 @@ class Gateway implements AsyncDisposable {
   readonly server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, async (request) => {
     this.asked++;
     const body = await request.json();
-    return Response.json(request.url.endsWith("/range") ? this.#range(body) : this.#change(body));
+    const [, what = ""] = /\/v3\/kv\/(\w+)$/.exec(request.url) ?? [];
+    return Response.json(this.#answers[what]?.(body) ?? {});
   });
+
+  readonly #answers: Record<string, (body: Body) => unknown> = {
+    range: (body) => this.#range(body),
+    txn: (body) => this.#change(body),
+    put: ({ key, value }) => this.put(key, value),
+    deleterange: (body) => {
+      for (const [key] of this.#found(body)) this.entries.delete(key);
+    },
+  };
 
   get url(): string {
     return `http://127.0.0.1:${this.server.addr.port}`;
@@ -33,10 +52,14 @@ class Gateway implements AsyncDisposable {
     this.entries.set(key, { value, revision: ++this.#revision });
   }
 
-  #range({ key, range_end }: { key: string; range_end?: string }): unknown {
-    const found = [...this.entries].filter(([one]) =>
+  #found({ key, range_end }: Body): [string, Entry][] {
+    return [...this.entries].filter(([one]) =>
       range_end === undefined ? one === key : decode(one) >= decode(key) && decode(one) < decode(range_end)
     );
+  }
+
+  #range(body: Body): unknown {
+    const found = this.#found(body);
     const kvs = found.map(([name, { value, revision }]) => ({
       key: name,
       value,
@@ -45,16 +68,12 @@ class Gateway implements AsyncDisposable {
     return { header: { revision: String(this.#revision) }, ...(kvs.length > 0 && { kvs }) };
   }
 
-  #change({ compare: [{ key, mod_revision }], success: [operation] }: {
-    compare: [{ key: string; mod_revision: string }];
-    success: [{ request_put?: { value: string } }];
-  }): unknown {
+  #change({ compare: [{ key, mod_revision }], success: [{ request_put }] }: Body): unknown {
     const meanwhile = this.meanwhile;
     this.meanwhile = () => {};
     meanwhile();
     if (String(this.entries.get(key)?.revision ?? 0) !== mod_revision) return { header: {} };
-    if (operation.request_put === undefined) this.entries.delete(key);
-    else this.put(key, operation.request_put.value);
+    this.put(key, request_put.value);
     return { header: { revision: String(this.#revision) }, succeeded: true };
   }
 
@@ -119,7 +138,11 @@ Deno.test("a change that was overtaken by another host's is made anew", async ()
   deepStrictEqual(owned(await directory.read()), [["a", 140], ["b", 60]]);
   strictEqual((await Directory.find([gateway.url], "shop")).hosts.length, 2);
   await rejects(Directory.find([gateway.url], "bank"), fault(/it has none of this name/));
+  const [a] = document.hosts;
+  if (a !== undefined) await directory.tell(a, [{ name: "web", running: true, addresses: ["10.10.2.1"] }]);
+  deepStrictEqual([...(await directory.told()).keys()], ["a"]);
   await directory.remove();
+  strictEqual(gateway.entries.size, 0);
   await rejects(directory.read(), fault(/it has been removed/));
   await directory.remove();
 });

@@ -44,25 +44,24 @@ export class Etcd {
     return recordsIn(answer.kvs).map((one) => decode(one));
   }
 
-  /** Puts a value in the place of what stood there at `revision` ("0": nothing); undefined where that has changed. */
-  async replace(key: string, revision: string, value: unknown): Promise<string | undefined> {
-    const name = encode(key);
-    const put = { request_put: { key: name, value: encode(JSON.stringify(value)) } };
-    return await this.#change(name, revision, put);
+  /** Puts a value, whatever stood there. */
+  async put(key: string, value: unknown): Promise<void> {
+    await this.#ask("put", { key: encode(key), value: encode(JSON.stringify(value)) });
   }
 
-  /** Removes what stood there at `revision`; undefined where that has changed. */
-  async remove(key: string, revision: string): Promise<string | undefined> {
-    const name = encode(key);
-    return await this.#change(name, revision, { request_delete_range: { key: name } });
+  /** Removes one key, or with `all` every key with this beginning. */
+  async clear(key: string, all = false): Promise<void> {
+    await this.#ask("deleterange", { key: encode(key), ...(all && { range_end: encode(following(key)) }) });
   }
 
-  async #change(key: string, revision: string, operation: unknown): Promise<string | undefined> {
-    const compare = [{ key, target: "MOD", result: "EQUAL", mod_revision: revision }];
-    const answer = await this.#ask("txn", { compare, success: [operation] });
-    if (answer.succeeded !== true) return undefined;
-    const header = isRecord(answer.header) ? answer.header : {};
-    return typeof header.revision === "string" ? header.revision : "0";
+  /** Puts a value in the place of what stood there at `revision` ("0": nothing). Returns whether that had not changed. */
+  async replace(key: string, revision: string, value: unknown): Promise<boolean> {
+    const name = encode(key);
+    const { succeeded } = await this.#ask("txn", {
+      compare: [{ key: name, target: "MOD", result: "EQUAL", mod_revision: revision }],
+      success: [{ request_put: { key: name, value: encode(JSON.stringify(value)) } }],
+    });
+    return succeeded === true;
   }
 
   /** Asks one server after the other, until one answers. What a change came to is not known when it was under way. */

@@ -37,7 +37,9 @@ export async function takeLeave(session: Session, card: EnvironmentCard): Promis
   const span = spanOf(session, card);
   const self = goneOf(selfOf(span));
   if (span.directory !== undefined) {
-    await Directory.of(span, card)?.change((one) => departed(one, [self]));
+    const directory = Directory.of(span, card);
+    await directory?.change((one) => departed(one, [self]));
+    await directory?.forget([self]);
     return await sayFarewell(session, card, self, othersOf(span));
   }
   const failures: string[] = [];

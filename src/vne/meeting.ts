@@ -3,20 +3,20 @@
 import type { Fault } from "../../ffi/error.ts";
 import type { Network } from "../../ffi/messages.ts";
 import type { Session } from "../session.ts";
-import { isNamed } from "./arrivals.ts";
+import { faultOf } from "../ui/errors.ts";
+import { Directory } from "./directory.ts";
 import { type EnvironmentCard, folderOf, listEnvironments } from "./environments.ts";
 import { Lock, readJson, replaceJson } from "./files.ts";
 import { linksInto } from "./holders.ts";
 import { banished, converseWithAll, type Heard } from "./hosts.ts";
 import type { NamedMember } from "./name_lines.ts";
+import { membersIn } from "./member_lists.ts";
 import { membersHere, noteMembers, refreshNames } from "./names.ts";
 import { answering, ask, type Asked, isFromGone, spanOf, understand } from "./questions.ts";
-import { isBanished, readSpan } from "./span.ts";
+import { isBanished, readSpan, selfOf, type Span } from "./span.ts";
 
 /** How long hosts may take to hear which members there are, in ms. */
 const PATIENCE = 5000;
-/** How many members a host may tell of. */
-const MOST_MEMBERS = 1 << 17;
 
 /** Answers a host that says what it knows with what this one knows. */
 export async function meet(session: Session, args: unknown): Promise<unknown> {
@@ -75,14 +75,33 @@ export async function tellMembers(session: Session, card: EnvironmentCard): Prom
   if (lastTold(folder) > changed) return;
   const told = Date.now();
   const members = await membersHere(session, card);
-  const heard = await converseWithAll(
-    session,
-    span,
-    async (there) => void await ask(session, there, card, "vne-members", { members }),
-    PATIENCE,
-  );
+  const [heard] = await Promise.all([
+    converseWithAll(
+      session,
+      span,
+      async (there) => void await ask(session, there, card, "vne-members", { members }),
+      PATIENCE,
+    ),
+    writeDown(session, card, span, members),
+  ]);
   replaceJson(`${folder}/told.json`, { told }, { durable: false });
   reportUntold(session, card, heard, "which members there are");
+}
+
+/** Where there is a directory, it has the list for those who could not be told. */
+async function writeDown(
+  session: Session,
+  card: EnvironmentCard,
+  span: Span,
+  members: readonly NamedMember[],
+): Promise<void> {
+  try {
+    await Directory.of(span, card)?.tell(selfOf(span), members);
+  } catch (thrown) {
+    session.output.talk(
+      `  note: the directory does not say which members there are: ${reasonOf(faultOf(thrown))}`,
+    );
+  }
 }
 
 /** When the members were listed that the other hosts were last told of, in ms since 1970. */
@@ -125,13 +144,4 @@ export function reportUntold(
 
 export function reasonOf({ message, causes = [] }: Fault): string {
   return [message, ...causes].join(": ");
-}
-
-function membersIn({ members }: Record<string, unknown>): NamedMember[] | undefined {
-  if (!Array.isArray(members) || members.length > MOST_MEMBERS) return undefined;
-  return members.every(isNamedMember) ? members : undefined;
-}
-
-function isNamedMember(value: unknown): value is NamedMember {
-  return isNamed(value) && typeof (value as Partial<NamedMember>).running === "boolean";
 }

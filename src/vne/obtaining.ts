@@ -11,6 +11,7 @@ import { addressesOf } from "./holders.ts";
 import { ownerOf, take } from "./holdings.ts";
 import { converse, peerOf, requireAllowed } from "./hosts.ts";
 import { ask, senseless, spanOf } from "./questions.ts";
+import { refreshed } from "./refreshing.ts";
 import { common, countOf, each, halfOf, type Numbers, without } from "./shares.ts";
 import {
   changeSpan,
@@ -20,30 +21,8 @@ import {
   othersOf,
   readSpan,
   selfOf,
-  type Span,
   withHoldings,
 } from "./span.ts";
-
-/**
- * Takes in what the directory says, where the environment has one. When it cannot be asked, what is known is used: this host
- * hands out what it owns, and nothing else.
- */
-export async function refreshed(session: Session, card: EnvironmentCard): Promise<Span | undefined> {
-  const { home } = session;
-  const span = readSpan(home, card.name);
-  if (span?.directory === undefined) return span;
-  try {
-    return await changeSpan(home, card.name, async (before) => {
-      const after = await Directory.of(before, card)?.read();
-      const result = after === undefined ? before : informed(before, after);
-      return { span: result, result };
-    });
-  } catch (thrown) {
-    const { message, causes = [] } = faultOf(thrown);
-    session.output.talk(`  note: ${[message, ...causes].join(": ")}; going on with what is known`);
-    return span;
-  }
-}
 
 /** Gets what lacks. Throws what is to be said where no host gives it. */
 export async function obtain(

@@ -5,7 +5,6 @@
 
 import { StasisError } from "../../ffi/error.ts";
 import type { Home } from "../../ffi/messages.ts";
-import { isFolder } from "../catalog/home.ts";
 import { folderOf } from "./environments.ts";
 import { Lock, readJson, replaceJson } from "./files.ts";
 import { forget, type Gift, type Holdings } from "./holdings.ts";
@@ -94,7 +93,11 @@ export async function changeSpan<T>(
 
 /** The lock under which addresses are handed out, and the hosts change. */
 export async function lockEnvironment(home: Home, name: string): Promise<Lock> {
-  if (isFolder(folderOf(home, name))) return await Lock.on(`${folderOf(home, name)}/.lock`);
+  try {
+    return await Lock.on(`${folderOf(home, name)}/.lock`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
   throw StasisError.of("no_target", `Could not find an environment "${name}"`, {
     causes: ["another command has just removed it"],
   });

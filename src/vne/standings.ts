@@ -45,7 +45,8 @@ export async function standingsOf(
   const span = readSpan(session.home, card.name);
   if (span === undefined) return [];
   const own = { ...shown(span, selfOf(span)), ...here };
-  if (isBanished(span)) return [{ ...own, unreachable: "the other hosts have declared this one gone" }];
+  const alone = [{ ...own, unreachable: "the other hosts have declared this one gone" }];
+  if (isBanished(span)) return alone;
   const heard = await converseWithAll(
     session,
     span,
@@ -53,6 +54,7 @@ export async function standingsOf(
     PATIENCE,
   );
   const after = readSpan(session.home, card.name) ?? span;
+  if (isBanished(after)) return alone;
   const others = heard.map((one): HostStanding => {
     const host = shown(span, after.hosts.find(({ id }) => id === one.host.id) ?? one.host);
     if ("fault" in one) return { ...host, unreachable: reasonOf(one.fault) };

@@ -6,7 +6,8 @@ import type { Session } from "../session.ts";
 import { Claims, Lacking } from "./claims.ts";
 import type { EnvironmentCard } from "./environments.ts";
 import { raise, requireAllowed } from "./hosts.ts";
-import { obtain, refreshed } from "./obtaining.ts";
+import { obtain } from "./obtaining.ts";
+import { refreshed } from "./refreshing.ts";
 import { readSpan } from "./span.ts";
 
 /** The networks of applications that are about to be made. Dispose of it when they are, or came to nothing. */
@@ -48,7 +49,7 @@ export async function join(
   for (;;) {
     const taken = await attempt(session, environment, (claims) => take(claims, refusal));
     if (!(taken instanceof Lacking)) return await onAllHosts(session, environment, taken);
-    refusal = await asked(session, environment, taken, yields && refusal === undefined);
+    refusal = await asked(session, environment, taken, yields && refusal === undefined) ?? refusal;
   }
 }
 

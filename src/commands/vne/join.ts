@@ -8,7 +8,7 @@ import type { HostOptions } from "../../vne/creating.ts";
 import { type EnvironmentCard, findEnvironment, listEnvironments } from "../../vne/environments.ts";
 import { raise, requireAllowed } from "../../vne/hosts.ts";
 import { meetAll, reportUntold } from "../../vne/meeting.ts";
-import { refreshed } from "../../vne/obtaining.ts";
+import { refreshed } from "../../vne/refreshing.ts";
 import { changeSpan, onOneHost, selfOf } from "../../vne/span.ts";
 import { spanOf } from "../../vne/questions.ts";
 import { countOf } from "../../vne/shares.ts";

@@ -8,7 +8,7 @@ import { declareGone } from "../../vne/declaring.ts";
 import { type EnvironmentCard, findEnvironment } from "../../vne/environments.ts";
 import { takeLeave } from "../../vne/leaving.ts";
 import { reasonOf } from "../../vne/meeting.ts";
-import { refreshed } from "../../vne/obtaining.ts";
+import { refreshed } from "../../vne/refreshing.ts";
 import { removeHere, requireEmpty } from "../../vne/removing.ts";
 import { isBanished, onOneHost } from "../../vne/span.ts";
 

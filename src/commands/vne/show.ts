@@ -4,7 +4,7 @@ import { renderEnvironment } from "../../ui/vne.ts";
 import { outputOptions, verb } from "../../verb.ts";
 import { describe, findEnvironment } from "../../vne/environments.ts";
 import { membersOf, withTraffic } from "../../vne/members.ts";
-import { refreshed } from "../../vne/obtaining.ts";
+import { refreshed } from "../../vne/refreshing.ts";
 import { standingsOf } from "../../vne/standings.ts";
 
 /** `stasis vne show`: who is in an environment, and what went on there. */
