@@ -19,6 +19,8 @@ import {
   type Host,
   hostIn,
   isText,
+  onOneHost,
+  readSpan,
   selfOf,
   type Span,
   spanIn,
@@ -33,7 +35,8 @@ export function describeTo(session: Session, args: unknown): Promise<unknown> {
   const { name } = recordIn(args);
   if (!isText(name)) throw senseless();
   const card = findEnvironment(session.home, name);
-  const span = spanOf(session, card);
+  const span = readSpan(session.home, name);
+  if (span === undefined) throw onOneHost(name);
   return Promise.resolve({ environment: card, word: wordOf(span), me: span.self });
 }
 

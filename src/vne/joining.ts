@@ -174,7 +174,8 @@ function environmentOf(session: Session, saved: Environment | undefined): Enviro
     `Could not find the environment "${name}", which the application was in`,
     {
       causes: [`no environment here has this name and ${subnets.join(" and ")}`],
-      hint: `Make it (stasis vne create ${name}${ranges}), name another with --vne, or use --network none`,
+      hint:
+        `Make it (stasis vne create ${name}${ranges}), or join it where another host has it (stasis vne join ${name} --peer HOST); or name another with --vne, or use --network none`,
     },
   );
 }
