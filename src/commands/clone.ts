@@ -15,6 +15,7 @@ import { count, formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 import { joinForClones, vneOption, type Wish } from "../vne/joining.ts";
 import { tellOf } from "../vne/meeting.ts";
+import { withNames } from "../vne/newcomers.ts";
 import {
   parsePublished,
   publish,
@@ -120,7 +121,12 @@ export async function makeAndReport(
   const made: Clone[] = [];
   const reports: Reports = { made: (one) => report(session, one, made.push(one), plans.length) };
   if (keepGoing) reports.failed = (fault) => showFailure(session, fault);
-  await makeClones(session, template, plans, reports);
+  await withNames(
+    session,
+    plans,
+    () => makeClones(session, template, plans, reports),
+    () => made.length === plans.length,
+  );
   for (const { aid, plan } of made) await reportPublished(session, aid, plan.network);
   await tellOf(session, made.map(({ plan }) => plan.network));
   return made.length;

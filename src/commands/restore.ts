@@ -10,6 +10,7 @@ import { formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 import { joinForRestore, vneOption, type Wish } from "../vne/joining.ts";
 import { tellOf } from "../vne/meeting.ts";
+import { returningHostname, withNames } from "../vne/newcomers.ts";
 import { publishOption, reportPublished } from "../vne/publishing.ts";
 
 /** `stasis restore`: brings a snapshot back. */
@@ -65,7 +66,10 @@ async function bringBack(
   request: Omit<RestoreRequest, "network">,
 ): Promise<Restored> {
   using joining = await joinForRestore(session, wish, inspection);
-  const restored = await session.perform("restore", { ...request, ...joining.request });
+  const { network } = joining.request;
+  const named = { ...request, ...joining.request, ...returningHostname(network, request.name, inspection) };
+  const newcomer = { hostname: inspection.hostname, ...named };
+  const restored = await withNames(session, [newcomer], () => session.perform("restore", named));
   await reportPublished(session, restored.aid, joining.request.network);
   await tellOf(session, joining.networks);
   return restored;

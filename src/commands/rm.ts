@@ -8,6 +8,7 @@ import type { Open, Session } from "../session.ts";
 import { faultOf, showFault } from "../ui/errors.ts";
 import { outputOptions, verb } from "../verb.ts";
 import { tellOf } from "../vne/meeting.ts";
+import { forgetNames } from "../vne/newcomers.ts";
 
 /** What a word on the command line means; one of the two is there. */
 interface Meaning {
@@ -79,6 +80,7 @@ function both(given: string, { name, aid }: Application, { id }: Snapshot): Stas
 
 async function removeApplication(session: Session, { aid, name, network }: Application): Promise<void> {
   await session.perform("remove", { aid });
+  await forgetNames(session, network);
   if (session.output.json) session.output.object({ removed: "application", aid, name });
   session.output.talk(`Removed the application "${name}" (${aid})`);
   await tellOf(session, [network]);

@@ -1,6 +1,6 @@
 import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
-import type { Application, Restored } from "../../ffi/messages.ts";
+import type { Application, Network, Restored } from "../../ffi/messages.ts";
 import { findTemplate } from "../catalog/templates.ts";
 import type { Open, Session } from "../session.ts";
 import { formatEnding } from "../ui/ending.ts";
@@ -34,10 +34,23 @@ export function rollback(open: Open): CommandUnknownOpts {
         terminal: false,
         tcp: options.tcp,
         ...(origin !== undefined && { origin }),
+        ...await placeOf(session, application),
         replace: { aid, foreign: options.force === true },
       });
       report(session, application, restored);
     });
+}
+
+/** In an environment, who it is stays as it is now: its address, as others know it, and its host name. */
+async function placeOf(
+  session: Session,
+  { aid, network }: Application,
+): Promise<{ network?: Network; hostname?: string }> {
+  const [link] = network === "host" ? [] : network.own.links ?? [];
+  if (link === undefined) return {};
+  const { members } = await session.perform("members", { environment: link.environment.id });
+  const hostname = members.find((one) => one.aid === aid)?.hostname;
+  return { network, ...(hostname !== undefined && { hostname }) };
 }
 
 async function imageOf(

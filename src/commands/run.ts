@@ -9,6 +9,7 @@ import type { Open, Session } from "../session.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 import { joinForRun, vneOption, type Wish } from "../vne/joining.ts";
 import { tellOf } from "../vne/meeting.ts";
+import { memberHostname, withNames } from "../vne/newcomers.ts";
 import { publishOption, reportPublished } from "../vne/publishing.ts";
 
 /** How often another application may take the very name that was chosen. */
@@ -21,7 +22,7 @@ export function run(open: Open): CommandUnknownOpts {
     .argument("<command...>", "the command and its arguments")
     .option("-d, --detach", 'leave it running in the background; its output goes to "stasis logs"')
     .option("--name <NAME>", "call it NAME (default: the name of the command)")
-    .option("--hostname <HOST>", "the host name that it sees (default: this host's)")
+    .option("--hostname <HOST>", "the host name that it sees (default: this host's; in an environment, NAME)")
     .option("-e, --env <K=V>", "set an environment variable; may be given more than once", collect)
     .option(
       "--volume <PATH>",
@@ -81,17 +82,23 @@ async function startOn(
 
 /** A name that the user gave is tried once; a chosen one again when somebody else took it first. */
 async function start(session: Session, request: Omit<RunRequest, "name">, given?: string): Promise<Started> {
-  if (given !== undefined) return await session.perform("run", { ...request, name: checkName(given) });
+  if (given !== undefined) return await startAs(session, request, checkName(given));
   const wanted = nameFor(request.argv[0] ?? "");
   for (let attempt = 1;; attempt++) {
     const name = freeName(wanted, await session.namesInUse());
     try {
-      return await session.perform("run", { ...request, name });
+      return await startAs(session, request, name);
     } catch (error) {
       const raced = error instanceof StasisError && (await session.namesInUse()).has(name);
       if (!raced || attempt === ATTEMPTS) throw error;
     }
   }
+}
+
+/** Members of an environment find it by its name, which is its host name as well where it is given none. */
+function startAs(session: Session, request: Omit<RunRequest, "name">, name: string): Promise<Started> {
+  const named = { ...memberHostname(request.network, name), ...request, name };
+  return withNames(session, [named], () => session.perform("run", named));
 }
 
 function report({ output }: Session, started: Started): void {

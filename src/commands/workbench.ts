@@ -4,7 +4,7 @@ import { CommanderError } from "@commander-js/extra-typings";
 import type { Engine, Job } from "../../ffi/client.ts";
 import { strictEqual } from "node:assert/strict";
 import type { Fault } from "../../ffi/error.ts";
-import type { Application, Operation } from "../../ffi/messages.ts";
+import type { Application, MemberRecord, Operation } from "../../ffi/messages.ts";
 import { Interrupts } from "../interrupts.ts";
 import { buildProgram } from "../program.ts";
 import { type Caller, Session } from "../session.ts";
@@ -38,9 +38,28 @@ export class FakeEngine implements Engine {
     return { names: apps.filter((one) => one.state === "running").map((one) => one.name) };
   }
 
+  /** The members of an environment, likewise. */
+  #members(id: string): { members: MemberRecord[] } {
+    const given = this.answers.ps;
+    const { apps } = (typeof given === "function" ? given({}) : given) as { apps: Application[] };
+    const members = apps.map(({ aid, name, state, started, network }) => {
+      const links = network === "host" ? [] : network.own.links ?? [];
+      const addresses = links.filter(({ environment }) => environment.id === id).flatMap((one) =>
+        one.addresses
+      );
+      return { aid, name, running: state === "running", started, addresses };
+    });
+    return { members: members.filter(({ addresses }) => addresses.length > 0) };
+  }
+
+  #unasked(op: Operation, request: unknown): unknown {
+    if (op === "names") return this.#names();
+    return op === "members" ? this.#members((request as { environment: string }).environment) : undefined;
+  }
+
   start<T>(op: Operation, request: unknown): Job<T> {
     this.asked.push({ op, request });
-    const given = this.answers[op] ?? (op === "names" ? this.#names() : undefined);
+    const given = this.answers[op] ?? this.#unasked(op, request);
     const answer = typeof given === "function" ? given(request) : given;
     const done = answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer as T);
     return { done, progress: () => ({ phase: 0, done: 0, total: 0, unit: "none" }), cancel: () => {} };

@@ -54,7 +54,8 @@ export function replaceJson(path: string, value: unknown, how: { durable: boolea
   syncFolder(path.slice(0, path.lastIndexOf("/")));
 }
 
-function removeIfThere(path: string): void {
+/** Removes a file, unless somebody else has. */
+export function removeIfThere(path: string): void {
   try {
     Deno.removeSync(path);
   } catch (error) {

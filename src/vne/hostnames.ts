@@ -16,7 +16,7 @@ const RESERVED = ["localhost", "ip6-localhost", "ip6-loopback"];
 export function hostNameOf(name: string): string | undefined {
   const candidate = name.replaceAll("_", "-");
   const parts = candidate.split(".");
-  const isAddress = /^(\d+|0x[0-9a-f]*)$/i.test(parts.at(-1) ?? "");
+  const isAddress = parts.every((part) => /^(\d+|0x[0-9a-f]*)$/i.test(part));
   const isSound = candidate.length <= LONGEST && parts.every((part) => PART.test(part));
   return isSound && !isAddress && !RESERVED.includes(candidate) ? candidate : undefined;
 }

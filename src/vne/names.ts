@@ -8,7 +8,7 @@ import { isFolder, makePrivateFolder } from "../catalog/home.ts";
 import type { Session } from "../session.ts";
 import { arrivalsIn, isNamed } from "./arrivals.ts";
 import { type EnvironmentCard, folderOf } from "./environments.ts";
-import { Lock, readJson, replaceJson } from "./files.ts";
+import { Lock, readJson, removeIfThere, replaceJson } from "./files.ts";
 import { rewriteHosts } from "./hosts_file.ts";
 import { linesFor, type NamedMember } from "./name_lines.ts";
 
@@ -41,20 +41,29 @@ export async function noteMembers(
   members: readonly NamedMember[],
 ): Promise<void> {
   const folder = folderOf(home, environment.name);
-  makePrivateFolder(`${folder}/members`);
+  makePrivateFolder(membersOf(folder));
   using _lock = await lockNames(folder);
-  replaceJson(`${folder}/members/${encodeURIComponent(host)}.json`, members, { durable: false });
+  replaceJson(fileOf(folder, host), members, { durable: false });
 }
 
-/** Forgets another host. */
+/** Forgets another host, likewise. */
 export async function forgetMembers(home: Home, environment: EnvironmentCard, host: string): Promise<void> {
-  await noteMembers(home, environment, host, []);
-  Deno.removeSync(`${folderOf(home, environment.name)}/members/${encodeURIComponent(host)}.json`);
+  const folder = folderOf(home, environment.name);
+  using _lock = await lockNames(folder);
+  removeIfThere(fileOf(folder, host));
+}
+
+function membersOf(folder: string): string {
+  return `${folder}/members`;
+}
+
+function fileOf(folder: string, host: string): string {
+  return `${membersOf(folder)}/${encodeURIComponent(host)}.json`;
 }
 
 /** What other hosts have told, by their names. */
 export function membersElsewhere(home: Home, environment: EnvironmentCard): Map<string, NamedMember[]> {
-  const folder = `${folderOf(home, environment.name)}/members`;
+  const folder = membersOf(folderOf(home, environment.name));
   if (!isFolder(folder)) return new Map();
   const files = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((one) => one.endsWith(".json"));
   return new Map(
@@ -80,9 +89,12 @@ export async function refreshNames(session: Session, environment: EnvironmentCar
   makePrivateFolder(`${home.run}/names`);
   // Records come after the lock: whoever wrote before has seen no later ones.
   const here = await membersHere(session, environment);
+  const taken = new Set(here.filter(({ running }) => running).map(({ name }) => name));
   const known = [
-    ...arrivalsIn(folder).map((one) => ({ ...one, running: true })),
-    ...here,
+    ...here.filter(({ running }) => running),
+    // One that asks for the name of another is going to be refused.
+    ...arrivalsIn(folder).filter(({ name }) => !taken.has(name)).map((one) => ({ ...one, running: true })),
+    ...here.filter(({ running }) => !running),
     ...[...membersElsewhere(home, environment).values()].flat(),
   ];
   rewriteHosts(hostsFileOf(home, environment), environment.name, linesFor(environment, known));
@@ -90,11 +102,7 @@ export async function refreshNames(session: Session, environment: EnvironmentCar
 
 /** Removes what the last member of an environment has left. A file that members still see stays. */
 export function dropNames(home: Home, environment: { id: string }): void {
-  try {
-    Deno.removeSync(hostsFileOf(home, environment));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  removeIfThere(hostsFileOf(home, environment));
 }
 
 /** Keeps other commands from changing what is known of an environment's names. */

@@ -1,9 +1,10 @@
 /** Applications that are about to become members of an environment, and the names by which they are found. */
 
-import type { Home, Network, NetworkLink } from "../../ffi/messages.ts";
+import type { Home, Inspection, Network, NetworkLink } from "../../ffi/messages.ts";
 import type { Session } from "../session.ts";
 import { dropArrivals, type Named, noteArrivals } from "./arrivals.ts";
 import { type EnvironmentCard, folderOf, listEnvironments } from "./environments.ts";
+import { hostNameOf } from "./hostnames.ts";
 import { lockNames, refreshNames } from "./names.ts";
 
 /** What the capsule's helper covers. */
@@ -16,14 +17,36 @@ export interface Newcomer {
   network?: Network | undefined;
 }
 
+/** The host name of a member, where it is given none: its name, as far as that is one. */
+export function memberHostname(network: Network | undefined, name: string): { hostname?: string } {
+  const hostname = linksOf(network).length === 0 ? undefined : hostNameOf(name);
+  return hostname === undefined ? {} : { hostname };
+}
+
+/**
+ * The host name of a member that comes back: the one that it was given once. Where it was called like itself, and where it was
+ * no member, it is called like itself now.
+ */
+export function returningHostname(
+  network: Network | undefined,
+  name: string | undefined,
+  { label, hostname, links = [] }: Pick<Inspection, "label" | "hostname" | "links">,
+): { hostname?: string } {
+  if (name === undefined) return {};
+  const former = label?.name === undefined ? undefined : hostNameOf(label.name);
+  const wasGiven = links.length > 0 && hostname !== undefined && hostname !== "" && hostname !== former;
+  return wasGiven ? {} : memberHostname(network, name);
+}
+
 /**
  * Makes applications that members of their environment find by name from the beginning, and that find themselves. What was
- * written is taken back where they are not made.
+ * written is taken back where they are not made: all of them, unless `isComplete` says otherwise.
  */
 export async function withNames<T>(
   session: Session,
   newcomers: readonly Newcomer[],
   make: () => Promise<T>,
+  isComplete: (made: T) => boolean = () => newcomers.every(({ name }) => name !== undefined),
 ): Promise<T> {
   const places = placesOf(session.home, newcomers);
   if (places.length === 0) return await make();
@@ -32,10 +55,17 @@ export async function withNames<T>(
   let isDone = false;
   try {
     const made = await make();
-    isDone = newcomers.every(({ name }) => name !== undefined);
+    isDone = isComplete(made);
     return made;
   } finally {
     for (const place of places) await settle(session, place, isDone);
+  }
+}
+
+/** An application of such a network is no more: others do not find it. */
+export async function forgetNames(session: Session, network: Network): Promise<void> {
+  for (const { environment } of placesOf(session.home, [{ network }])) {
+    await orTell(session, environment, () => refreshNames(session, environment));
   }
 }
 
@@ -83,11 +113,21 @@ async function announce(session: Session, { environment, arrivals }: Place): Pro
 
 /** Those who have come have records; whatever was to come and has not is listed no more. */
 async function settle(session: Session, { environment, arrivals }: Place, isDone: boolean): Promise<void> {
-  try {
+  await orTell(session, environment, async () => {
     await changeArrivals(session, environment, (folder) => dropArrivals(folder, arrivals));
     if (!isDone) await refreshNames(session, environment);
+  });
+}
+
+/** What was done is done, and what came to nothing has an error of its own. */
+async function orTell(
+  session: Session,
+  environment: EnvironmentCard,
+  change: () => Promise<void>,
+): Promise<void> {
+  try {
+    await change();
   } catch (error) {
-    // What was made lives, and what came to nothing has an error of its own.
     const why = error instanceof Error ? error.message : String(error);
     session.output.talk(`  note: the names in the environment "${environment.name}" may be old ones: ${why}`);
   }

@@ -62,6 +62,9 @@ pub struct Launch {
     /// goes on, and waits for [`Request::Connected`].
     #[serde(default)]
     pub own_network: bool,
+    /// What is mounted before the program starts. Without the target it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Binding>,
 }
 
 /// How System V ids are translated.
@@ -309,6 +312,9 @@ pub enum Reply {
 pub struct Binding {
     pub source: String,
     pub target: String,
+    /// Nothing can be written by this way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
 }
 
 /// The first binding that could not be made.
@@ -378,4 +384,6 @@ pub enum Step {
     Socket,
     View,
     TakeOver,
+    /// Mounting the names of an environment.
+    Names,
 }

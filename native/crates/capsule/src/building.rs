@@ -132,6 +132,8 @@ pub fn build(home: &Home, mut spec: BuildSpec, init: Init<'_>) -> Result<Buildin
         program: None,
         translation: registration.meta.translation.clone(),
         own_network: registration.meta.network.is_some(),
+        // With what else is mounted.
+        names: None,
     };
     begin(registration, replaces, message, init, inherited, &attempt).map_err(faults::about(&attempt))
 }

@@ -69,6 +69,7 @@ fn failed(attempt: &str, failure: &Failure) -> Fault {
         Step::Filter => lacking("system calls cannot be sent to the capsule's helper")
             .hint("A kernel with seccomp user notification is needed (Linux 5.19); --interpose library does without"),
         Step::View => other("the view of a volume cannot be mounted"),
+        Step::Names => other("the names of its environment cannot be mounted at /etc/hosts"),
         Step::TakeOver => other("its socket cannot be put in the place of the other"),
         Step::Fork => other("a process could not be made"),
         Step::Signal => other("the signal cannot be sent"),

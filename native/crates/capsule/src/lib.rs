@@ -8,6 +8,7 @@
 //! RUN/templates/NAME.sock      that helper's socket
 //! DATA/apps/AID/volumes/N      its own view of a volume, in a restored application
 //! DATA/layers/NAME             a captured volume that views lie on
+//! RUN/names/ID                 what members of an environment see as /etc/hosts; written by the command line
 //! RUN/AID.sock                 the helper's socket; an application runs as long as it can be connected to
 //! ```
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ mod listing;
 mod membership;
 mod meta;
 mod mounting;
+mod names;
 mod network;
 mod owner;
 mod ports;
@@ -57,6 +59,7 @@ pub use listing::{Application, EnvironmentMember, State, list, members, remove, 
 pub use membership::{environment, kernel_refused, tunnel};
 pub use meta::{Meta, Volume};
 pub use mounting::collect as collect_lasting;
+pub use names::HOSTS;
 pub use network::SocketMaker;
 pub use owner::owner_of;
 pub use start::{Output, RunSpec, Started, start};

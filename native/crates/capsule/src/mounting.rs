@@ -128,7 +128,7 @@ impl Building {
         let source = |mount: &LastingMount| folder.join(&mount.source).to_string_lossy().into_owned();
         let bindings: Vec<Binding> = mounts
             .iter()
-            .map(|mount| Binding { source: source(mount), target: mount.target.clone() })
+            .map(|mount| Binding { source: source(mount), target: mount.target.clone(), read_only: false })
             .collect();
         let answer = self.link().and_then(|link| link.ask(&Request::Bind(bindings), &[]));
         match answer {

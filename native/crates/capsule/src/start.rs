@@ -6,7 +6,7 @@ use crate::link::{Link, LinkError};
 use crate::meta::{Meta, Volume};
 use crate::network::{Connections, Inheritance};
 use crate::registration::{Particulars, Registration, register};
-use crate::{Aid, faults, helper, hosted, launched};
+use crate::{Aid, faults, helper, hosted, launched, names};
 use abi::network::OwnNetwork;
 use abi::request::Home;
 use abi::wire::{LOG_FILE, Launch, Program, Recipient, Reply, Request, Streams};
@@ -86,7 +86,7 @@ pub fn start(home: &Home, spec: RunSpec, init: &[u8]) -> Result<Started, Fault> 
             volumes: spec.volumes.iter().map(|path| Volume { path: path.clone(), view: None }).collect(),
         },
     )?;
-    begin(registration, spec, init).map_err(|error| match error {
+    begin(registration, home, spec, init).map_err(|error| match error {
         // The helper vanished before it could say why.
         LinkError::Ended => Fault::new(Code::Internal, format!("Could not {attempt}"))
             .because("the capsule's helper ended without a word"),
@@ -103,7 +103,12 @@ pub fn require_helper(init: Init<'_>, attempt: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<Started, LinkError> {
+fn begin(
+    mut registration: Registration,
+    home: &Home,
+    spec: RunSpec,
+    init: &[u8],
+) -> Result<Started, LinkError> {
     let streams = open_streams(&registration, spec.output)?;
     let mut descriptors = registration.descriptors().to_vec();
     descriptors.extend(streams.iter().map(AsFd::as_fd));
@@ -115,6 +120,7 @@ fn begin(mut registration: Registration, spec: RunSpec, init: &[u8]) -> Result<S
         translation: registration.meta.translation.clone(),
         own_shared_memory: true,
         own_network: spec.network.is_some(),
+        names: names::binding(home, spec.network.as_ref()),
         program: Some(Program {
             argv: spec.argv,
             env: environment(spec.env, &registration.meta),

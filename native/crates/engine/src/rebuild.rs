@@ -10,6 +10,7 @@ use crate::state::descriptors::external::Streams;
 use crate::state::descriptors::{DescriptorV1, KindV1, unix};
 use crate::state::filesystem::FileRefV1;
 use crate::state::ghosts;
+use crate::state::names::Names;
 use crate::state::shared_memory::SharedMemoryId;
 use crate::state::system_v;
 use crate::state::terminals::rebuilding::Terminals;
@@ -57,6 +58,8 @@ pub struct Rebuild {
     pub notes: Vec<String>,
     /// Volumes that the application has views of its own of.
     pub views: Views,
+    /// Whether `/etc/hosts` is an environment's.
+    pub names: Names,
     /// Sockets that the application whose place this takes has, too, and keeps if the restore fails.
     pub inherited: HashSet<DescriptionId>,
     /// Locks that it holds, by their place in the image.

@@ -3,6 +3,7 @@
 use abi::wire::{Binding, Unbound};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
+use sys::mounts::Restrictions;
 use sys::{Errno, mounts};
 
 /// Opens every source before the first mount may hide it, then mounts in the order given. Returns what failed first.
@@ -16,12 +17,21 @@ pub fn bind_all(bindings: &[Binding]) -> Option<Unbound> {
     }
     let mut pairs = sources.iter().zip(bindings).enumerate();
     pairs.find_map(|(index, (source, binding))| {
-        bind(source, &binding.target).err().map(|errno| Unbound { index, errno: errno.0 })
+        bind(source, binding).err().map(|errno| Unbound { index, errno: errno.0 })
     })
 }
 
-fn bind(source: &OwnedFd, target: &str) -> sys::Result<()> {
+/// Mounts the names of an environment. A host without such a file has no place for them.
+pub fn bind_names(binding: &Binding) -> sys::Result<()> {
+    match mounts::place(binding.source.as_ref()).and_then(|source| bind(&source, binding)) {
+        Err(Errno::ENOENT) => Ok(()),
+        bound => bound,
+    }
+}
+
+fn bind(source: &OwnedFd, Binding { target, read_only, .. }: &Binding) -> sys::Result<()> {
     let source = CString::new(format!("/proc/self/fd/{}", source.as_raw_fd())).map_err(|_| Errno::EINVAL)?;
-    let target = CString::new(target).map_err(|_| Errno::EINVAL)?;
-    mounts::bind_tree(&source, &target)
+    let target = CString::new(target.as_str()).map_err(|_| Errno::EINVAL)?;
+    mounts::bind_tree(&source, &target)?;
+    if *read_only { mounts::restrict(&target, Restrictions::READ_ONLY) } else { Ok(()) }
 }

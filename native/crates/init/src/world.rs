@@ -1,5 +1,6 @@
 //! PID 1's first steps: the mounts of its namespace, its socket, and the application.
 
+use crate::binding;
 use crate::devices;
 use crate::folders::Folders;
 use crate::keeper::Keeper;
@@ -78,6 +79,7 @@ fn build(
     namespaces::make_mounts_private().map_err(at(Step::Mounts))?;
     namespaces::mount_proc().map_err(at(Step::MountProc))?;
     let own = devices::furnish(launch.own_shared_memory)?;
+    launch.names.as_ref().map_or(Ok(()), binding::bind_names).map_err(at(Step::Names))?;
     if let Some(hostname) = &launch.hostname {
         namespaces::set_hostname(hostname).map_err(at(Step::Hostname))?;
     }

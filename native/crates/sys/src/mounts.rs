@@ -33,6 +33,11 @@ pub fn bind(source: &CStr, target: &CStr) -> Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restrictions(libc::c_ulong);
 
+impl Restrictions {
+    /// Nothing is written.
+    pub const READ_ONLY: Self = Self(libc::MS_RDONLY);
+}
+
 /// What the mount at `path` forbids.
 pub fn restrictions(path: &CStr) -> Result<Restrictions> {
     const SAME: [(libc::c_ulong, libc::c_ulong); 5] = [

@@ -18,7 +18,7 @@ use crate::state::process::{BodyV1, LiveV1};
 use crate::state::terminals::MasterV1;
 use crate::state::terminals::rebuilding::{Site, Terminals};
 use crate::state::{
-    cgroups, descriptors, generation, ghosts, identity, locks, posix_memory, shared_memory, system_v,
+    cgroups, descriptors, generation, ghosts, identity, locks, names, posix_memory, shared_memory, system_v,
     terminals, translation, volumes,
 };
 use ::capsule::{Aid, Init};
@@ -128,6 +128,7 @@ fn create_processes(
     let mut place = Place::prepare(request, image, replaced, init)?;
     let (views, told) = volumes::apply(image, request, &mut place)?;
     notes.extend(told);
+    let names = names::apply(image, &request.home, &mut place)?;
     let first_free = first_free_descriptor(image);
     let mut nursery = Nursery::new(place.cradle, find_hole(image)?, image.host.vdso.clone(), first_free)?;
     nursery.make_of(::capsule::resident::holding(&request.home, &residence::identity(&reader)), image);
@@ -138,7 +139,7 @@ fn create_processes(
     }
     notes.extend(generation::apply(place.generation.as_deref(), image.posix_memory.is_some(), &place.root)?);
     identity::check(image, |path| {
-        let unmoved = moved(path, &request.files).is_none();
+        let unmoved = moved(path, &request.files).is_none() && !names.are_at(path);
         unmoved.then(|| PathBuf::from(OsStr::from_bytes(&[&place.root, path].concat())))
     })?;
     let site = Site { root: &place.root, attended: request.terminal && !request.detach };
@@ -172,6 +173,7 @@ fn create_processes(
         unix: descriptors::unix::Unfinished::default(),
         watched: HashMap::new(),
         views,
+        names,
         inherited: HashSet::new(),
         disputed_locks: Vec::new(),
         incumbent,

@@ -20,6 +20,7 @@ pub mod limits;
 mod loading;
 pub mod locks;
 pub mod memory;
+pub mod names;
 pub mod namespaces;
 pub mod network;
 pub mod pages;

@@ -128,8 +128,9 @@ pub fn open(description: &DescriptionV1, regular: &RegularV1, rebuild: &mut Rebu
     let file = rebuild.open(&regular.file, opening_flags(description.flags, regular.directory))?;
     let what = || format!("Could not restore {}", regular.file.path().display());
     let meta = File::from(file.try_clone().explain(what)?).metadata().explain(what)?;
-    let in_view = rebuild.views.contain(&regular.file.path);
-    compare(description, &regular.file, &meta, in_view, &mut rebuild.notes)?;
+    let path = &regular.file.path;
+    let is_renewed = rebuild.views.contain(path) || rebuild.names.are_at(path);
+    compare(description, &regular.file, &meta, is_renewed, &mut rebuild.notes)?;
     rebuild.descriptions.insert(description.id, file);
     Ok(())
 }
@@ -146,7 +147,7 @@ fn compare(
     description: &DescriptionV1,
     saved: &FileRefV1,
     now: &Metadata,
-    in_view: bool,
+    is_renewed: bool,
     notes: &mut Vec<String>,
 ) -> Result<()> {
     let name = saved.path().display();
@@ -166,7 +167,7 @@ fn compare(
         && now.dev() == saved.device
         && now.ino() != saved.inode
         && saved.ghost.is_none()
-        && !in_view
+        && !is_renewed
         && !saved.path.starts_with(b"/proc/")
     {
         notes.push(format!(
