@@ -12,7 +12,7 @@ pub mod tunnel;
 
 use crate::environment::Environment;
 use crate::names::{self, Mac};
-use crate::nftables::expression::{FIRST, Header, Meta, and, count, drop, equals, meta, payload};
+use crate::nftables::expression::{FIRST, Header, Meta, and, count, differs, drop, equals, meta, payload};
 use crate::subnet::{Subnet, octets};
 use std::net::IpAddr;
 
@@ -70,6 +70,11 @@ fn frame(kind: u16) -> Rule {
 
 fn transport(protocol: u8) -> Rule {
     is(meta(Meta::Transport, FIRST), &[protocol])
+}
+
+/// Nor goes on where the headers make no sense.
+fn other_transport(protocol: u8) -> Rule {
+    vec![meta(Meta::Transport, FIRST), differs(&[protocol])]
 }
 
 /// The first byte behind the network header: the type of an ICMP message.

@@ -70,6 +70,12 @@ pub fn tracking(key: Tracking, into: u32) -> Vec<u8> {
     expression("ct", &numbers(&[(1, into), (2, key as u32)]))
 }
 
+/// Keeps the packet out of the table of connections.
+#[must_use]
+pub fn untracked() -> Vec<u8> {
+    expression("notrack", &[])
+}
+
 /// Goes on when the first bytes of the first register are `value`.
 #[must_use]
 pub fn equals(value: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use super::{
     ARP, ARP_FOR_IPV4, ICMP, ICMPV6, IPV4, IPV6, LOCAL, LOCAL_V4, LOCAL_V6, MEMBERS_V4, MEMBERS_V6,
     NUMBER_LOCAL, NUMBER_LOCAL_V4, NUMBER_LOCAL_V6, NUMBER_V4, NUMBER_V6, Rule, SPOOFED, TUNNEL, discovery,
-    frame, is, keys, message, rule, stop, transport, tunnel, whole, within,
+    frame, is, keys, message, other_transport, rule, stop, transport, tunnel, whole, within,
 };
 use crate::environment::Environment;
 use crate::names;
@@ -82,33 +82,32 @@ fn arp(environment: &Environment) -> Vec<Rule> {
     rules
 }
 
+/// What most frames are comes first.
 fn ipv4() -> Vec<Rule> {
     const REDIRECT: u8 = 5;
+    let own = || {
+        let address = sender(payload(Header::Network, 12, 4, register(24)));
+        rule([address, vec![lookup(MEMBERS_V4, NUMBER_V4, false), accept()]])
+    };
     vec![
+        rule([frame(IPV4), other_transport(ICMP), own()]),
         rule([frame(IPV4), transport(ICMP), message(REDIRECT), stop(SPOOFED)]),
-        rule([
-            frame(IPV4),
-            vec![meta(Meta::Transport, FIRST)],
-            sender(payload(Header::Network, 12, 4, register(24))),
-            vec![lookup(MEMBERS_V4, NUMBER_V4, false), accept()],
-        ]),
+        rule([frame(IPV4), transport(ICMP), own()]),
     ]
 }
 
-/// No member is a router, and each tells its own addresses only.
 fn ipv6() -> Vec<Rule> {
     // What a kernel sends by itself as long as it has no address is no offence.
     let nobody = is(payload(Header::Network, 8, 16, FIRST), &Ipv6Addr::UNSPECIFIED.octets());
     vec![
+        rule([frame(IPV6), other_transport(ICMPV6), own_address(), vec![accept()]]),
         rule([frame(IPV6), transport(ICMPV6), vec![goto(FROM_NEIGHBOURS)]]),
         rule([frame(IPV6), nobody, vec![drop()]]),
-        rule([frame(IPV6), own_address(), vec![accept()]]),
     ]
 }
 
 /// Goes on when the sender of an IPv6 packet is the member.
 pub(super) fn own_address() -> Rule {
-    // The first fails where the headers make no sense.
     let address = sender(payload(Header::Network, 8, 16, register(24)));
-    rule([vec![meta(Meta::Transport, FIRST)], address, vec![lookup(MEMBERS_V6, NUMBER_V6, false)]])
+    rule([address, vec![lookup(MEMBERS_V6, NUMBER_V6, false)]])
 }

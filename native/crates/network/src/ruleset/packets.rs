@@ -4,9 +4,9 @@ use super::{HOST, ICMPV6, OUTSIDE, Rule, TRANSLATED, is, message, rule, stop, tr
 use crate::environment::Environment;
 use crate::names;
 use crate::nftables::expression::{
-    FIRST, Header, Meta, Tracking, accept, and, differs, masquerade, meta, payload, tracking,
+    FIRST, Header, Meta, Tracking, accept, and, differs, masquerade, meta, payload, tracking, untracked,
 };
-use crate::nftables::table::{FORWARD, Hook, INPUT, POSTROUTING, Table};
+use crate::nftables::table::{FORWARD, Hook, INPUT, POSTROUTING, PREROUTING, Table};
 use crate::nftables::{Batch, Family};
 use crate::subnet::Subnet;
 
@@ -19,6 +19,9 @@ pub fn packets(environment: &Environment) -> Batch {
     table.counter(HOST);
     table.counter(OUTSIDE);
     let bridge = whole(&environment.id.bridge());
+    if bridges_show_frames() {
+        among_members(environment, &bridge, &mut table);
+    }
     table.chain("to_host", Hook { number: INPUT, priority: -10, kind: "filter" });
     to_host(&bridge).iter().for_each(|rule| table.rule("to_host", rule));
     table.chain("through_host", Hook { number: FORWARD, priority: -10, kind: "filter" });
@@ -30,6 +33,32 @@ pub fn packets(environment: &Environment) -> Batch {
         }
     }
     batch
+}
+
+/// Where bridges show their frames here (br_netfilter), those that stay among members need not be tracked.
+fn among_members(environment: &Environment, bridge: &[u8], table: &mut Table<'_>) {
+    const CHAIN: &str = "among_members";
+    table.chain(CHAIN, Hook { number: PREROUTING, priority: -300, kind: "filter" });
+    for range in &environment.subnets {
+        let (family, at, length) =
+            if range.network().is_ipv4() { (libc::AF_INET, 16, 4) } else { (libc::AF_INET6, 24, 16) };
+        table.rule(
+            CHAIN,
+            &rule([
+                is(meta(Meta::InputLink, FIRST), bridge),
+                is(meta(Meta::NetworkFamily, FIRST), &[family as u8]),
+                within(payload(Header::Network, at, length, FIRST), range),
+                vec![untracked(), accept()],
+            ]),
+        );
+    }
+}
+
+fn bridges_show_frames() -> bool {
+    ["iptables", "ip6tables"].into_iter().any(|tables| {
+        let file = format!("/proc/sys/net/bridge/bridge-nf-call-{tables}");
+        std::fs::read_to_string(file).is_ok_and(|on| on.trim() != "0")
+    })
 }
 
 /// Of connections that are known: `established` and `related`.

@@ -5,14 +5,15 @@
 
 use super::{
     ARP, ARP_FOR_IPV4, ICMP, ICMPV6, IPV4, IPV6, LOCAL, LOCAL_V4, LOCAL_V6, NUMBER_LOCAL, NUMBER_LOCAL_V4,
-    NUMBER_LOCAL_V6, Rule, TUNNEL, UDP, discovery, frame, is, message, rule, stop, transport, whole, within,
+    NUMBER_LOCAL_V6, Rule, TUNNEL, UDP, discovery, frame, is, message, other_transport, rule, stop,
+    transport, whole, within,
 };
 use crate::environment::Environment;
-use crate::names;
+use crate::names::{self, Mac};
 use crate::nftables::expression::{
-    FIRST, Header, Meta, accept, and, differs, drop, equals, goto, lookup, meta, payload,
+    FIRST, Header, Meta, accept, and, differs, drop, equals, goto, lookup, meta, payload, untracked,
 };
-use crate::nftables::table::{Field, Hook, INPUT, OUTPUT, Table};
+use crate::nftables::table::{Field, Hook, INPUT, OUTPUT, PREROUTING, Table};
 use crate::nftables::{Batch, Family};
 use crate::subnet::{Subnet, octets};
 use crate::tunnel::{PORT, Tunnel};
@@ -34,24 +35,26 @@ pub(super) fn from_hosts(environment: &Environment, table: &mut Table<'_>) {
     rules.concat().iter().for_each(|rule| table.rule(FROM_HOSTS, rule));
 }
 
-/// From a member that is elsewhere, and not to this host.
+/// From a member that is elsewhere.
 fn ends() -> Vec<Rule> {
+    // Four bytes are compared faster than six; the others may be any.
+    let kind = |mac: &Mac| [mac[0], mac[1], mac[2], mac[3]];
     let (mask, value) = names::MEMBER_MACS;
-    let sender = || payload(Header::Link, 6, 6, FIRST);
-    vec![
-        rule([vec![sender(), and(&mask), differs(&value)], stop(TUNNEL)]),
-        rule([vec![sender(), lookup(LOCAL, NUMBER_LOCAL, false)], stop(TUNNEL)]),
-        rule([is(payload(Header::Link, 0, 6, FIRST), &names::HOST_MAC), stop(TUNNEL)]),
-    ]
+    let foreign = vec![payload(Header::Link, 6, 4, FIRST), and(&kind(&mask)), differs(&kind(&value))];
+    let here = vec![payload(Header::Link, 6, 6, FIRST), lookup(LOCAL, NUMBER_LOCAL, false)];
+    vec![rule([foreign, stop(TUNNEL)]), rule([here, stop(TUNNEL)])]
 }
 
+/// What most frames are comes first.
 fn ipv4(environment: &Environment) -> Vec<Rule> {
     const REDIRECT: u8 = 5;
     let from = || payload(Header::Network, 12, 4, FIRST);
-    let elsewhere = elsewhere_v4(environment, from);
-    let accepted = |range| rule([frame(IPV4), vec![meta(Meta::Transport, FIRST)], range, vec![accept()]]);
-    let redirect = rule([frame(IPV4), transport(ICMP), message(REDIRECT), stop(TUNNEL)]);
-    [redirect].into_iter().chain(elsewhere.map(accepted)).collect()
+    let Some(elsewhere) = elsewhere_v4(environment, from) else { return Vec::new() };
+    vec![
+        rule([frame(IPV4), other_transport(ICMP), elsewhere.clone(), vec![accept()]]),
+        rule([frame(IPV4), transport(ICMP), message(REDIRECT), stop(TUNNEL)]),
+        rule([frame(IPV4), transport(ICMP), elsewhere, vec![accept()]]),
+    ]
 }
 
 /// Goes on when an address of IPv4 is in the environment, and of no member on this host; `None` where the environment has none.
@@ -62,8 +65,9 @@ fn elsewhere_v4(environment: &Environment, load: impl Fn() -> Vec<u8>) -> Option
 }
 
 fn ipv6(environment: &Environment) -> Vec<Rule> {
-    let mut rules = vec![rule([frame(IPV6), transport(ICMPV6), vec![goto(FROM_HOSTS_NEIGHBOURS)]])];
-    rules.extend(from_elsewhere_v6(environment).into_iter().map(|accepted| rule([frame(IPV6), accepted])));
+    let pass = |accepted| rule([frame(IPV6), other_transport(ICMPV6), accepted]);
+    let mut rules: Vec<Rule> = from_elsewhere_v6(environment).into_iter().map(pass).collect();
+    rules.push(rule([frame(IPV6), transport(ICMPV6), vec![goto(FROM_HOSTS_NEIGHBOURS)]]));
     rules
 }
 
@@ -75,7 +79,7 @@ pub(super) fn from_elsewhere_v6(environment: &Environment) -> Vec<Rule> {
     let ranges = environment.subnets.iter().filter(|subnet| subnet.network().is_ipv6());
     let accepted = |range: &Subnet| {
         let not_here = vec![from(), lookup(LOCAL_V6, NUMBER_LOCAL_V6, true)];
-        rule([vec![meta(Meta::Transport, FIRST)], within(from(), range), not_here, vec![accept()]])
+        rule([within(from(), range), not_here, vec![accept()]])
     };
     // An environment without a range of IPv6 has none of it.
     ranges.flat_map(|range| [*range, link_local]).map(|range| accepted(&range)).collect()
@@ -107,12 +111,17 @@ pub fn frames(environment: &Environment) -> Batch {
     let name = environment.id.tunnel_table();
     let mut table = Table { batch: &mut batch, family: Family::Bridge, name: &name };
     table.create_new();
+    table.counter(TUNNEL);
     let link = whole(&environment.id.tunnel());
-    let chains = [("to_host", INPUT, Meta::InputLink), ("from_host", OUTPUT, Meta::OutputLink)];
-    for (chain, number, key) in chains {
+    let (from, to) = (is(meta(Meta::InputLink, FIRST), &link), is(meta(Meta::OutputLink, FIRST), &link));
+    for (chain, number) in [("to_host", INPUT), ("from_host", OUTPUT)] {
         table.chain(chain, Hook { number, priority: -300, kind: "filter" });
-        table.rule(chain, &rule([is(meta(key, FIRST), &link), vec![drop()]]));
     }
+    // What is for all is no offence.
+    let to_it_alone = is(payload(Header::Link, 0, 6, FIRST), &names::HOST_MAC);
+    table.rule("to_host", &rule([from.clone(), to_it_alone, stop(TUNNEL)]));
+    table.rule("to_host", &rule([from, vec![drop()]]));
+    table.rule("from_host", &rule([to, vec![drop()]]));
     batch
 }
 
@@ -148,24 +157,33 @@ pub fn packets(environment: &Environment, tunnel: &Tunnel, before: Before) -> Ba
         table.create_new();
         table.set(PEERS, NUMBER_PEERS, &[field]);
         table.counter(TUNNEL);
-        table.chain(chain, Hook { number: INPUT, priority: -300, kind: "filter" });
-        table.rule(chain, &from_strangers(environment, tunnel));
+        for (chain, number) in [(chain, PREROUTING), ("to_peers", OUTPUT)] {
+            table.chain(chain, Hook { number, priority: -300, kind: "filter" });
+        }
+        let ours = of_tunnel(environment);
+        table.rule(chain, &rule([ours.clone(), from_peer(tunnel), vec![untracked(), accept()]]));
+        table.rule(chain, &rule([ours.clone(), stop(TUNNEL)]));
+        table.rule("to_peers", &rule([ours, vec![untracked()]]));
     }
     tunnel.peers.iter().for_each(|peer| table.add(PEERS, &octets(*peer)));
     batch
 }
 
-fn from_strangers(environment: &Environment, tunnel: &Tunnel) -> Rule {
-    /// Behind the header of UDP: flags and three bytes of nothing, then the number (RFC 7348).
+/// Packets between hosts. They are not tracked: nobody asks for the state of their connections, which go one way only, and to
+/// keep it takes a fifth of what a tunnel can carry.
+fn of_tunnel(environment: &Environment) -> Rule {
+    /// Behind the header of UDP: flags and three bytes of nothing, then the number and another byte of nothing (RFC 7348).
     const NUMBER: u32 = 8 + 4;
-    let (family, at, length) =
-        if tunnel.address.is_ipv4() { (libc::AF_INET, 12, 4) } else { (libc::AF_INET6, 8, 16) };
+    let number = environment.id.number() << 8;
     rule([
-        transport(UDP),
         is(payload(Header::Transport, 2, 2, FIRST), &PORT.to_be_bytes()),
-        is(payload(Header::Transport, NUMBER, 3, FIRST), &environment.id.number().to_be_bytes()[1..]),
-        is(meta(Meta::NetworkFamily, FIRST), &[family as u8]),
-        vec![payload(Header::Network, at, length, FIRST), lookup(PEERS, NUMBER_PEERS, true)],
-        stop(TUNNEL),
+        is(payload(Header::Transport, NUMBER, 4, FIRST), &number.to_be_bytes()),
+        transport(UDP),
     ])
+}
+
+/// No tunnel takes packets of the other family, where this finds nobody.
+fn from_peer(tunnel: &Tunnel) -> Rule {
+    let (at, length) = if tunnel.address.is_ipv4() { (12, 4) } else { (8, 16) };
+    vec![payload(Header::Network, at, length, FIRST), lookup(PEERS, NUMBER_PEERS, false)]
 }
