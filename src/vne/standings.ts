@@ -2,7 +2,7 @@
 
 import type { Session } from "../session.ts";
 import { describe, type EnvironmentCard } from "./environments.ts";
-import { converseWithAll } from "./hosts.ts";
+import { converseWithAll, type Heard } from "./hosts.ts";
 import { type Member, membersOf } from "./members.ts";
 import { reasonOf } from "./meeting.ts";
 import { answering, ask, isFromGone, understand } from "./questions.ts";
@@ -47,14 +47,13 @@ export async function standingsOf(
   const own = { ...shown(span, selfOf(span)), ...here };
   const alone = [{ ...own, unreachable: "the other hosts have declared this one gone" }];
   if (isBanished(span)) return alone;
-  const heard = await converseWithAll(
-    session,
-    span,
-    (there) => ask(session, there, card, "vne-standing"),
-    PATIENCE,
-  );
+  const heard = await askAll(session, card, span);
   const after = readSpan(session.home, card.name) ?? span;
   if (isBanished(after)) return alone;
+  // Of these the others have told.
+  const known = new Set(span.hosts.map(({ id }) => id));
+  const newcomers = after.hosts.filter(({ id }) => !known.has(id));
+  heard.push(...await askAll(session, card, { ...after, hosts: newcomers }));
   const others = heard.map((one): HostStanding => {
     const host = shown(span, after.hosts.find(({ id }) => id === one.host.id) ?? one.host);
     if ("fault" in one) return { ...host, unreachable: reasonOf(one.fault) };
@@ -66,6 +65,19 @@ export async function standingsOf(
     };
   });
   return [own, ...others].sort(byName);
+}
+
+function askAll(
+  session: Session,
+  card: EnvironmentCard,
+  span: Span,
+): Promise<Heard<Record<string, unknown>>[]> {
+  return converseWithAll(
+    session,
+    span,
+    (there) => ask(session, there, card, "vne-standing"),
+    PATIENCE,
+  );
 }
 
 function shown(span: Span, { id, name, address, numbers }: Span["hosts"][number]): HostStanding {
