@@ -48,6 +48,7 @@ play(
 play("an environment is made on all hosts or on none", async () => {
   await using land = await Land.open(3);
   await land.town("c").create("other", "--subnet", "10.10.2.128/25");
+  await land.town("c").host.must("ip", "route", "add", "10.10.4.0/24", "via", "172.31.0.1");
   const before = await land.remains("c");
   const options = ["--self", "a", "--peer", "b=172.31.0.2", "--peer", "c=172.31.0.3", ...land.ways];
   const overlapping = await refusal(
@@ -60,6 +61,10 @@ play("an environment is made on all hosts or on none", async () => {
     ...options,
   );
   match(overlapping, /c: Could not use the range[^]*"other" has 10\.10\.2\.128\/25/);
+  // Only the kernel of c knows, when b has made it already.
+  const late = await refusal(land.town("a"), "vne", "create", "bank", "--subnet", "10.10.4.0/24", ...options);
+  match(late, /c: Could not[^]*10\.10\.4\.0\/24[^]*It was made on no host/);
+  deepStrictEqual([await land.remains("a"), await land.remains("b")], [[], []]);
   await land.reachable("b", false);
   const down = await refusal(land.town("a"), "vne", "create", "bank", "--subnet", "10.10.3.0/24", ...options);
   match(down, /Could not reach stasis on b[^]*No route to host/);

@@ -86,6 +86,8 @@ export class Land implements AsyncDisposable {
   /** The computer starts anew: nothing of its network is left. */
   async reboot(name: string): Promise<void> {
     const { town } = this.computer(name);
+    // The kernel would take it away in its own time.
+    await this.underlay.must("ip", "link", "delete", `to-${name}`);
     town.host = await town.host.reboot();
     await this.connect(name);
   }
