@@ -79,13 +79,18 @@ function isNamedMember(value: unknown): value is NamedMember {
   return isNamed(value) && typeof (value as Partial<NamedMember>).running === "boolean";
 }
 
-/** Writes anew what members of an environment see, once and for all that are there. */
-export async function refreshNames(session: Session, environment: EnvironmentCard): Promise<void> {
+/** Writes anew what members of an environment see. What `change` does to its folder comes before, in the same step. */
+export async function refreshNames(
+  session: Session,
+  environment: EnvironmentCard,
+  change: (folder: string) => void = () => {},
+): Promise<void> {
   const { home } = session;
   const folder = folderOf(home, environment.name);
   // Removed by force meanwhile.
   if (!isFolder(folder)) return;
   using _lock = await lockNames(folder);
+  change(folder);
   makePrivateFolder(`${home.run}/names`);
   // Records come after the lock: whoever wrote before has seen no later ones.
   const here = await membersHere(session, environment);

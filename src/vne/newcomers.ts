@@ -107,15 +107,17 @@ function addressesIn({ id }: EnvironmentCard, network: Network | undefined): str
 
 /** Those who come are listed before there is anything of them. */
 async function announce(session: Session, { environment, arrivals }: Place): Promise<void> {
-  await changeArrivals(session, environment, (folder) => noteArrivals(folder, arrivals));
-  await refreshNames(session, environment);
+  await refreshNames(session, environment, (folder) => noteArrivals(folder, arrivals));
 }
 
 /** Those who have come have records; whatever was to come and has not is listed no more. */
 async function settle(session: Session, { environment, arrivals }: Place, isDone: boolean): Promise<void> {
+  const drop = (folder: string) => dropArrivals(folder, arrivals);
   await orTell(session, environment, async () => {
-    await changeArrivals(session, environment, (folder) => dropArrivals(folder, arrivals));
-    if (!isDone) await refreshNames(session, environment);
+    if (!isDone) return await refreshNames(session, environment, drop);
+    const folder = folderOf(session.home, environment.name);
+    using _lock = await lockNames(folder);
+    drop(folder);
   });
 }
 
@@ -131,16 +133,6 @@ async function orTell(
     const why = error instanceof Error ? error.message : String(error);
     session.output.talk(`  note: the names in the environment "${environment.name}" may be old ones: ${why}`);
   }
-}
-
-async function changeArrivals(
-  { home }: Session,
-  environment: EnvironmentCard,
-  change: (folder: string) => void,
-): Promise<void> {
-  const folder = folderOf(home, environment.name);
-  using _lock = await lockNames(folder);
-  change(folder);
 }
 
 /** A host may have none; then an empty one is made for members' own to cover. */
