@@ -39,10 +39,11 @@ impl Error {
     }
 
     /// Whether the kernel was built without something that is needed. nftables says `ENOENT` of kinds of chains and expressions
-    /// that it does not have.
+    /// that it does not have, XFRM `ENOSYS` of algorithms.
     #[must_use]
     pub fn lacks_feature(&self) -> bool {
-        let lacking = [libc::EOPNOTSUPP, libc::EAFNOSUPPORT, libc::EPROTONOSUPPORT, libc::ENOENT];
+        let lacking =
+            [libc::EOPNOTSUPP, libc::EAFNOSUPPORT, libc::EPROTONOSUPPORT, libc::ENOENT, libc::ENOSYS];
         lacking.contains(&self.errno.0)
     }
 }

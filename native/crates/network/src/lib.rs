@@ -24,6 +24,7 @@ mod ruleset;
 pub mod subnet;
 pub mod tunnel;
 mod vxlan;
+pub mod xfrm;
 
 pub use environment::{Conflict, Environment, Inspection};
 pub use error::{Error, Result, Taken};

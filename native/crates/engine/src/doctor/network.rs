@@ -2,6 +2,7 @@
 //! child's own.
 
 use super::Check;
+use ::network::xfrm;
 use sys::probe;
 
 /// Protocols of netlink(7), and numbers of linux/rtnetlink.h, linux/if_link.h and linux/netfilter/.
@@ -21,7 +22,9 @@ pub fn checks() -> Vec<Check> {
         link("veth", "veth", "CONFIG_VETH"),
         link("VXLAN", "vxlan", "CONFIG_VXLAN"),
         Check::call("XFRM", probe::netlink(XFRM, &[]), "CONFIG_XFRM_USER")
-            .otherwise("virtual networks that span hosts are not encrypted by the kernel"),
+            .otherwise("virtual networks that span hosts cannot be encrypted"),
+        esp("ESP with AES-GCM", false, "CONFIG_INET_ESP, CONFIG_CRYPTO_GCM and CONFIG_CRYPTO_SEQIV"),
+        esp("ESP for IPv6", true, "CONFIG_INET6_ESP, CONFIG_CRYPTO_GCM and CONFIG_CRYPTO_SEQIV"),
         Check::call(
             "nftables",
             probe::netlink(NETFILTER, &message(NFT_GETGEN, REQUEST, &[0; 4])),
@@ -29,6 +32,11 @@ pub fn checks() -> Vec<Check> {
         )
         .otherwise("connections cannot be held still while they are captured"),
     ]
+}
+
+fn esp(name: &'static str, v6: bool, needed: &'static str) -> Check {
+    Check::call(name, xfrm::probe(v6).map_err(|error| error.errno), needed)
+        .otherwise("virtual networks that span hosts cannot be encrypted (--encrypt)")
 }
 
 fn link(name: &'static str, kind: &str, needed: &'static str) -> Check {

@@ -32,6 +32,8 @@ pub enum Meta {
     NetworkFamily = 15,
     /// Such as 6 for TCP; no rule goes on where that cannot be found.
     Transport = 16,
+    /// One byte: 1 for what came under IPsec and was decrypted.
+    Decrypted = 25,
 }
 
 #[must_use]
@@ -168,6 +170,13 @@ pub fn destination_kind(into: u32) -> Vec<u8> {
     const KIND: u32 = 3;
     const DESTINATION: u32 = 2;
     expression("fib", &numbers(&[(1, into), (2, KIND), (3, DESTINATION)]))
+}
+
+/// Loads one byte: 1 where what goes out will be encrypted by IPsec.
+#[must_use]
+pub fn encrypts(into: u32) -> Vec<u8> {
+    const TRANSFORM: u32 = 4;
+    expression("rt", &numbers(&[(1, into), (2, TRANSFORM)]))
 }
 
 /// Sends the connection to the address and the port in two registers.

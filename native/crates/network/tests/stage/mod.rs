@@ -123,13 +123,17 @@ pub fn hear(address: &str, port: u16) -> Option<String> {
     Some(word)
 }
 
-/// A raw socket on the link `eth0` of the calling thread's namespace, for all frames.
+/// A raw socket on a link of the calling thread's namespace, for all frames.
 pub struct Wire(std::os::fd::OwnedFd);
 
 impl Wire {
     pub fn open() -> Self {
+        Self::on("eth0")
+    }
+
+    pub fn on(link: &str) -> Self {
         const ALL: u16 = 3;
-        let link = Rtnetlink::open().expect("a conversation").link("eth0").expect("asked").expect("there");
+        let link = Rtnetlink::open().expect("a conversation").link(link).expect("asked").expect("there");
         let protocol = i32::from(ALL.to_be());
         let socket = sockets::socket(libc::AF_PACKET, libc::SOCK_RAW, protocol).expect("a raw socket");
         let mut address = (libc::AF_PACKET as u16).to_ne_bytes().to_vec();
