@@ -5,8 +5,12 @@ use abi::network::Link;
 use abi::request::Home;
 use abi::{Code, Fault};
 use network::environment::MTU;
+use network::tunnel::Encryption;
+use network::xfrm::PERIOD;
+use network::xfrm::PERIOD;
 use network::{Environment, Member, Tunnel};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use sys::Errno;
 
 const FEATURES: &str = "A kernel with bridges, veth and nftables for both is needed (CONFIG_BRIDGE, CONFIG_VETH, CONFIG_NF_TABLES_BRIDGE, CONFIG_NF_TABLES_INET, CONFIG_NFT_CT, CONFIG_NFT_MASQ)";
@@ -40,9 +44,10 @@ pub fn environment(described: &abi::network::Environment) -> Result<Environment,
 ///
 /// # Errors
 /// [`Code::Usage`] when hosts cannot talk so.
-pub fn tunnel(described: abi::network::Tunnel, environment: &str) -> Result<Tunnel, Fault> {
+pub fn tunnel(home: &Home, described: abi::network::Tunnel, environment: &str) -> Result<Tunnel, Fault> {
     let abi::network::Tunnel { address, peers, secret } = described;
-    let tunnel = Tunnel { address, peers, secret };
+    let encryption = secret.map(|secret| encryption(home, &secret, environment)).transpose()?;
+    let tunnel = Tunnel { address, peers, encryption };
     if tunnel.is_sound() {
         return Ok(tunnel);
     }
@@ -50,6 +55,20 @@ pub fn tunnel(described: abi::network::Tunnel, environment: &str) -> Result<Tunn
     Err(Fault::new(Code::Usage, format!("Could not span the environment \"{environment}\""))
         .because(format!("the host {address} cannot talk to {}", peers.join(" and ")))
         .hint("All hosts of an environment have addresses of IPv4, or all of IPv6, and each its own"))
+}
+
+fn encryption(home: &Home, secret: &str, environment: &str) -> Result<Encryption, Fault> {
+    let secret = secret.parse().map_err(|()| {
+        Fault::new(Code::Usage, format!("Could not span the environment \"{environment}\""))
+            .because("its secret has not 64 hexadecimal digits")
+    })?;
+    Ok(Encryption { secret, accounts: key_accounts(home), period: PERIOD })
+}
+
+/// Which keys this host has used between hosts: it outlasts environments.
+#[must_use]
+pub fn key_accounts(home: &Home) -> PathBuf {
+    home.data.join("keys")
 }
 
 pub fn member(link: &Link) -> Result<Member, Fault> {

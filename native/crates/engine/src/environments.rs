@@ -3,13 +3,16 @@
 use crate::capsules::Done;
 use abi::request::{InspectEnvironment, MakeEnvironment, Members, RemoveEnvironment};
 use abi::{Code, Control, Fault};
-use capsule::{Aid, environment, kernel_refused};
+use capsule::{Aid, environment, kernel_refused, key_accounts};
 use network::link::Traffic;
 use network::nftables::table::Count;
-use network::{Conflict, Environment};
+use network::{Conflict, Environment, xfrm};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const ENCRYPTION: &str = "A kernel with ESP and AES-GCM is needed (CONFIG_XFRM_USER, CONFIG_INET_ESP or for IPv6 CONFIG_INET6_ESP, CONFIG_CRYPTO_GCM, CONFIG_CRYPTO_SEQIV)";
 
 /// How an environment stands on this host.
 #[derive(Serialize)]
@@ -21,7 +24,7 @@ pub struct Standing {
     links: Vec<MemberLink>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tunnel: Option<TunnelStanding>,
-    /// What the rules have stopped, in packets: `spoofed`, `host`, `outside`, `tunnel`.
+    /// What the rules have stopped, in packets: `spoofed`, `host`, `outside`, `tunnel`, `clear`.
     stopped: BTreeMap<String, u64>,
 }
 
@@ -34,9 +37,22 @@ struct TunnelStanding {
     address: Option<IpAddr>,
     peers: Vec<IpAddr>,
     mtu: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption: Option<EncryptionStanding>,
     received_bytes: u64,
     received_packets: u64,
     sent_bytes: u64,
+    sent_packets: u64,
+}
+
+/// What is encrypted on the way between hosts.
+#[derive(Serialize)]
+struct EncryptionStanding {
+    /// Seconds since 1970, when the last key of some way will have ended. Nothing where there are none: then nothing is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys_until: Option<u64>,
+    /// Under the keys that are there.
+    received_packets: u64,
     sent_packets: u64,
 }
 
@@ -72,7 +88,8 @@ struct Member {
 }
 
 /// # Errors
-/// [`Code::Usage`] when this host reaches one of the ranges otherwise, or has the environment already and shall not span it.
+/// [`Code::Usage`] when this host reaches one of the ranges otherwise, or has the environment already and shall not span it;
+/// [`Code::HostLacks`] when it cannot encrypt what shall be encrypted.
 pub fn make(request: MakeEnvironment, _control: &Control) -> Result<Done, Fault> {
     let wanted = environment(&request.environment)?;
     let attempt = format!("make the environment \"{}\"", request.environment.name);
@@ -81,8 +98,13 @@ pub fn make(request: MakeEnvironment, _control: &Control) -> Result<Done, Fault>
         return Err(taken(&attempt, &conflict));
     }
     let there = wanted.inspect().map_err(refused)?.bridge.is_some();
-    let made = match request.tunnel {
-        Some(tunnel) => wanted.ensure_with(&capsule::tunnel(tunnel, &request.environment.name)?),
+    let tunnel = request.tunnel.map(|it| capsule::tunnel(&request.home, it, &request.environment.name));
+    let tunnel = tunnel.transpose()?;
+    if let Some(tunnel) = tunnel.as_ref().filter(|tunnel| tunnel.encryption.is_some() && !there) {
+        xfrm::probe(tunnel.address.is_ipv6()).map_err(|error| cannot_encrypt(&attempt, error))?;
+    }
+    let made = match &tunnel {
+        Some(tunnel) => wanted.ensure_with(tunnel),
         None if there => return Err(owned_elsewhere(&attempt, &wanted)),
         None => wanted.ensure(),
     };
@@ -102,6 +124,12 @@ fn owned_elsewhere(attempt: &str, wanted: &Environment) -> Fault {
         .hint("Another STASIS_HOME has this environment: remove it there, or choose another name")
 }
 
+fn cannot_encrypt(attempt: &str, error: network::Error) -> Fault {
+    let lacking = error.lacks_feature();
+    let refused = kernel_refused(attempt, error);
+    if lacking { refused.hint(ENCRYPTION) } else { refused }
+}
+
 fn taken(attempt: &str, conflict: &Conflict) -> Fault {
     let link = conflict.link.as_ref().map(|link| format!(" by {link}")).unwrap_or_default();
     Fault::new(Code::Usage, format!("Could not {attempt}"))
@@ -111,7 +139,8 @@ fn taken(attempt: &str, conflict: &Conflict) -> Fault {
 
 pub fn remove(request: RemoveEnvironment, _control: &Control) -> Result<Done, Fault> {
     let attempt = format!("remove the environment \"{}\"", request.environment.name);
-    let removed = environment(&request.environment)?.remove();
+    let gone = environment(&request.environment)?;
+    let removed = xfrm::note(&gone.id, &key_accounts(&request.home)).and_then(|()| gone.remove());
     removed.map_err(|error| kernel_refused(&attempt, error)).map(|()| Done {})
 }
 
@@ -145,6 +174,7 @@ fn tunnel_standing(seen: network::tunnel::Standing) -> TunnelStanding {
         address: seen.address,
         peers: seen.peers,
         mtu: seen.link.mtu,
+        encryption: seen.encryption.map(encryption_standing),
         received_bytes,
         received_packets,
         sent_bytes,
@@ -169,6 +199,15 @@ pub fn members(request: Members, _control: &Control) -> Result<Listing, Fault> {
             })
             .collect(),
     })
+}
+
+fn encryption_standing(seen: xfrm::Inspection) -> EncryptionStanding {
+    let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    EncryptionStanding {
+        keys_until: seen.until.map(since),
+        received_packets: seen.received,
+        sent_packets: seen.sent,
+    }
 }
 
 fn member_link(environment: &Environment, number: u32, port: network::link::Link) -> MemberLink {

@@ -9,6 +9,7 @@ use crate::route::Rtnetlink;
 use crate::ruleset;
 use crate::subnet::Subnet;
 use crate::tunnel::Standing;
+use crate::xfrm;
 use std::net::{IpAddr, Ipv6Addr};
 use sys::Errno;
 
@@ -152,6 +153,10 @@ impl Environment {
         for (family, name) in own.into_iter().chain(beyond.into_iter().filter(|_| tunnel.is_some())) {
             present &= table::exists(family, &name)?;
             stopped.extend(table::counts(family, &name)?);
+        }
+        if let Some(seen) = tunnel.as_ref().and_then(|tunnel| tunnel.encryption.as_ref()) {
+            present &= seen.present;
+            stopped.push(Count { name: xfrm::CLEAR.to_owned(), packets: seen.clear, bytes: 0 });
         }
         Ok(Inspection { present, bridge, ports: self.ports(&host)?, tunnel, stopped })
     }

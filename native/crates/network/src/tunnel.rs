@@ -4,25 +4,41 @@
 use crate::environment::Environment;
 use crate::error::{Attempt, Error, Result};
 use crate::link::Link;
+use crate::names::Id;
 use crate::nftables::Family;
 use crate::nftables::table;
 use crate::route::Rtnetlink;
 use crate::ruleset::tunnel::{self as rules, Before};
+use crate::vxlan::Vxlan;
+use crate::xfrm::{self, Secret};
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 use sys::Errno;
 
-/// The port of UDP that hosts talk through (IANA).
+/// The port of UDP that hosts talk through (IANA) where nothing is encrypted.
 pub const PORT: u16 = 4789;
 
 /// How an environment goes on to other hosts.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tunnel {
     /// This host, as the others reach it.
     pub address: IpAddr,
     /// The others. Of the same family.
     pub peers: Vec<IpAddr>,
-    /// What only these hosts know, in hexadecimal digits.
-    pub secret: Option<String>,
+    /// Whether what goes there is encrypted, and by what.
+    pub encryption: Option<Encryption>,
+}
+
+/// What hosts need to encrypt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// What only these hosts know.
+    pub secret: Secret,
+    /// The folder with the accounts of keys of this host.
+    pub accounts: PathBuf,
+    /// How long a key is for: [`xfrm::PERIOD`], on all hosts.
+    pub period: Duration,
 }
 
 /// How a tunnel stands on this host.
@@ -33,9 +49,16 @@ pub struct Standing {
     pub address: Option<IpAddr>,
     /// Where it sends what is for all.
     pub peers: Vec<IpAddr>,
+    /// Where it is encrypted.
+    pub encryption: Option<xfrm::Inspection>,
 }
 
 impl Tunnel {
+    /// The port of UDP that these hosts talk through.
+    pub(crate) fn port(&self, id: &Id) -> u16 {
+        if self.encryption.is_some() { xfrm::port(id) } else { PORT }
+    }
+
     /// Whether hosts can talk so: all by addresses of one family, and none to itself.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -61,15 +84,17 @@ impl Environment {
         self.revoke_absent(&host)?;
         // Rules first: no frame passes without them.
         self.ensure_tunnel_rules(tunnel)?;
-        self.ensure_tunnel_link(&host, tunnel)
+        self.ensure_tunnel_link(&host, tunnel)?;
+        if tunnel.encryption.is_none() { xfrm::unprotect(&self.id) } else { Ok(()) }
     }
 
-    /// Sees to it that nothing goes unencrypted between hosts that have a secret.
+    /// Sees to it that nothing goes unencrypted between hosts that have a secret, before there is a link.
     fn protect(&self, tunnel: &Tunnel) -> Result<()> {
-        match tunnel.secret {
-            None => Ok(()),
-            Some(_) => Err(Errno(libc::EOPNOTSUPP)).attempt(|| "encrypt what goes to other hosts"),
-        }
+        let Some(Encryption { secret, accounts, period }) = &tunnel.encryption else { return Ok(()) };
+        let Tunnel { address: own, peers, .. } = tunnel;
+        let protection =
+            xfrm::Protection { id: &self.id, own: *own, peers, secret, accounts, period: *period };
+        protection.protect().map(drop)
     }
 
     fn ensure_tunnel_rules(&self, tunnel: &Tunnel) -> Result<()> {
@@ -95,10 +120,11 @@ impl Environment {
     fn ensure_tunnel_link(&self, host: &Rtnetlink, tunnel: &Tunnel) -> Result<()> {
         let name = self.id.tunnel();
         let bridge = host.number_of(&self.id.bridge())?;
-        if host.tunnel(&name)?.is_some_and(|found| found.address != Some(tunnel.address)) {
+        let wanted = Vxlan { address: Some(tunnel.address), port: tunnel.port(&self.id) };
+        if host.tunnel(&name)?.is_some_and(|found| found != wanted) {
             host.remove_link(&name)?;
         }
-        host.add_tunnel(&name, self.id.number(), tunnel.address)?;
+        host.add_tunnel(&name, self.id.number(), wanted)?;
         let link = host.number_of(&name)?;
         host.leave_unaddressed(link)?;
         host.set_mtu(link, self.mtu)?;
@@ -113,7 +139,9 @@ impl Environment {
         let (Some(link), Some(found)) = (host.link(&name)?, host.tunnel(&name)?) else { return Ok(None) };
         let peers =
             host.flooded(link.number)?.into_iter().filter(|known| known.for_all).map(|known| known.to);
-        Ok(Some(Standing { address: found.address, peers: peers.collect(), link }))
+        let own = found.address.filter(|_| found.port == xfrm::port(&self.id));
+        let encryption = own.map(|own| xfrm::inspect(&self.id, own)).transpose()?;
+        Ok(Some(Standing { address: found.address, peers: peers.collect(), link, encryption }))
     }
 
     /// Removes the tunnel; what else there is of the environment stays.
@@ -121,7 +149,8 @@ impl Environment {
         host.remove_link(&self.id.tunnel())?;
         // Rules last: no frame passes without them.
         let name = self.id.tunnel_table();
-        [Family::Bridge, Family::Inet].into_iter().try_for_each(|family| self.remove_table(family, &name))
+        [Family::Bridge, Family::Inet].into_iter().try_for_each(|family| self.remove_table(family, &name))?;
+        xfrm::unprotect(&self.id)
     }
 }
 
@@ -142,7 +171,7 @@ mod tests {
         let tunnel = |address: &str, peers: &[&str]| Tunnel {
             address: address.parse().expect("an address"),
             peers: peers.iter().map(|peer| peer.parse().expect("an address")).collect(),
-            secret: None,
+            encryption: None,
         };
         for sound in [tunnel("192.0.2.1", &[]), tunnel("192.0.2.1", &["192.0.2.2"]), tunnel("::5", &["::6"])]
         {

@@ -3,7 +3,6 @@
 use crate::error::{Attempt, Result};
 use crate::link::named;
 use crate::route::{CREATE, EXCLUSIVE, Rtnetlink, is_there_already};
-use crate::tunnel::PORT;
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage};
 use std::net::IpAddr;
 
@@ -12,17 +11,20 @@ use std::net::IpAddr;
 pub struct Vxlan {
     /// Where it sends from.
     pub address: Option<IpAddr>,
+    /// The port of UDP that it listens on and sends to.
+    pub port: u16,
 }
 
 impl Rtnetlink {
     /// Makes a link that learns which host a member is on from what comes from there. It is off, and leads nowhere yet. Returns
     /// whether there was one of that name.
-    pub fn add_tunnel(&self, name: &str, number: u32, address: IpAddr) -> Result<bool> {
-        let from = match address {
+    pub fn add_tunnel(&self, name: &str, number: u32, wanted: Vxlan) -> Result<bool> {
+        let from = wanted.address.map(|address| match address {
             IpAddr::V4(v4) => InfoVxlan::Local(v4),
             IpAddr::V6(v6) => InfoVxlan::Local6(v6),
-        };
-        let data = vec![InfoVxlan::Id(number), from, InfoVxlan::Port(PORT), InfoVxlan::Learning(true)];
+        });
+        let mut data = vec![InfoVxlan::Id(number), InfoVxlan::Port(wanted.port), InfoVxlan::Learning(true)];
+        data.extend(from);
         let mut wanted = named(name);
         wanted.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Vxlan),
@@ -54,5 +56,9 @@ fn describe(found: &LinkMessage) -> Option<Vxlan> {
         InfoVxlan::Local6(v6) => Some(IpAddr::V6(*v6)),
         _ => None,
     });
-    Some(Vxlan { address })
+    let port = data.iter().find_map(|part| match part {
+        InfoVxlan::Port(port) => Some(*port),
+        _ => None,
+    });
+    Some(Vxlan { address, port: port? })
 }

@@ -35,7 +35,7 @@ mod states;
 pub use epochs::PERIOD;
 pub use guard::CLEAR;
 pub use keys::Secret;
-pub use protection::{Protection, unprotect};
+pub use protection::{Protection, note, unprotect};
 
 use crate::error::{Attempt, Result};
 use crate::messages::Conversation;
@@ -49,6 +49,8 @@ use std::time::SystemTime;
 /// How an environment's packets are protected on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inspection {
+    /// Whether plain packets are stopped. What keys are missing, after the last one ended say, is made by the next command.
+    pub present: bool,
     /// When the last key of some way will have ended: from then on nothing is sent there. Nothing where there are no keys.
     pub until: Option<SystemTime>,
     /// Packets that were sent under the keys that are there.
@@ -66,7 +68,9 @@ pub fn inspect(id: &Id, own: IpAddr) -> Result<Inspection> {
     let (sending, receiving): (Vec<_>, Vec<_>) = found.into_iter().partition(|state| state.from == own);
     let count = |states: &[states::Found]| states.iter().map(|state| state.packets).sum();
     let (sent, received, clear) = (count(&sending), count(&receiving), guard::clear(id)?);
-    Ok(Inspection { until: protection::until(&sending), sent, received, clear })
+    let demanded = policies::list(&kernel, owner(id)).attempt(|| "list the policies of XFRM")?;
+    let present = !demanded.is_empty() && guard::exists(id)?;
+    Ok(Inspection { present, until: protection::until(&sending), sent, received, clear })
 }
 
 /// Whether the kernel can do it: by making a state in a network namespace of a child's own. `v6` for addresses of hosts.
@@ -91,7 +95,7 @@ fn probing(v6: bool) -> Vec<u8> {
 /// environments that would have the same one are refused on the same host.
 #[must_use]
 pub fn port(id: &Id) -> u16 {
-    0x6000 | (number(id) & 0xfff) as u16
+    0x6000 | (id.number() & 0xfff) as u16
 }
 
 /// How many bytes a packet grows at most: header (8), nonce (8), padding to a multiple of four (3), trailer (2), tag (16).
@@ -101,14 +105,10 @@ pub fn overhead(_v6: bool) -> u32 {
     8 + 8 + 3 + 2 + 16
 }
 
-fn number(id: &Id) -> u32 {
-    u32::from_str_radix(&id.to_string(), 16).unwrap_or_default()
-}
-
 /// What states and policies of an environment say: a number that no program gives out which counts from 1.
 fn owner(id: &Id) -> u32 {
     const OURS: u32 = 0x73 << 24;
-    OURS | number(id)
+    OURS | id.number()
 }
 
 fn open() -> Result<Conversation> {

@@ -2,10 +2,15 @@
 
 mod stage;
 
+use network::environment::MTU;
 use network::names::Id;
+use network::tunnel::Encryption;
 use network::xfrm::{self, Protection, Secret};
-use stage::{Computer, SILENCE, Wire, on_a_host};
-use std::net::{IpAddr, UdpSocket};
+use network::{Environment, Tunnel};
+use stage::hosts::{Host, hosts};
+use stage::{Computer, SILENCE, Wire, environment, on_a_host};
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -82,9 +87,7 @@ fn protect(
     accounts: &Path,
     period: Duration,
 ) -> Option<SystemTime> {
-    let peers = [peer];
-    let protection = Protection { period, ..Protection::new(id, own, &peers, secret, accounts) };
-    protection.protect().expect("protected")
+    Protection { id, own, peers: &[peer], secret, accounts, period }.protect().expect("protected")
 }
 
 /// What is heard until it has been silent for a while.
@@ -132,7 +135,8 @@ fn nothing_but_esp_is_seen(here: &str, there: &str, name: &str) {
         let udp = [14, 20, 8].iter().sum::<usize>() + if hosts.here.is_ipv6() { 20 } else { 0 } + MARK.len();
         assert!(esp.iter().all(|frame| frame.len() <= udp + xfrm::overhead(hosts.here.is_ipv6()) as usize));
         let standing = xfrm::inspect(&shop, hosts.here).expect("looked at");
-        assert_eq!((standing.until, standing.received, standing.clear), (Some(until), 20, 0));
+        assert_eq!((standing.present, standing.until), (true, Some(until)));
+        assert_eq!((standing.received, standing.clear), (20, 0));
     });
 }
 
@@ -174,7 +178,8 @@ fn plain_packets_are_let_neither_in_nor_out() {
         let wire = Wire::on("uplink-port");
         hosts.protect_there(&shop, &secret("17"), xfrm::PERIOD);
         hosts.other.run(|| flush(STATES)).expect("flushed");
-        assert!(mouth.send(MARK).is_err() || heard(&ear).is_empty(), "not out without keys");
+        let _ = mouth.send(MARK);
+        assert!(!wire.receive().iter().any(|frame| has_mark(frame)), "not out without keys");
         hosts.other.run(|| flush(POLICIES)).expect("flushed");
         let vxlan = [&[8, 0, 0, 0, 0xa1, 0xb2, 0xc3, 0][..], MARK].concat();
         let _ = mouth.send(&vxlan);
@@ -223,6 +228,75 @@ fn the_kernel_goes_on_to_the_next_key_and_loses_nothing() {
     });
 }
 
+/// The whole thing, as members see it.
+#[test]
+fn a_stream_between_members_goes_on_over_changing_keys() {
+    const PERIOD: Duration = Duration::from_secs(3);
+    on_a_host(|| {
+        if let Err(error) = xfrm::probe(false) {
+            eprintln!("skipped: {error}");
+            return;
+        }
+        let folder = std::env::temp_dir().join(format!("stasis-encryption-stream-{}", std::process::id()));
+        let hosts: [Host; 2] = hosts(true);
+        let mtu = MTU - 50 - xfrm::overhead(false);
+        let shop = Environment { mtu, ..environment("a1b2c3", &["10.10.2.0/24"], false) };
+        let made = hosts.each_ref().map(|host| {
+            let peers =
+                hosts.iter().map(|other| other.address).filter(|other| *other != host.address).collect();
+            let accounts = folder.join(host.address.to_string());
+            let encryption = Some(Encryption { secret: secret("17"), accounts, period: PERIOD });
+            host.run(|| shop.ensure_with(&Tunnel { address: host.address, peers, encryption }))
+                .expect("spanned");
+            host.run(|| shop.inspect())
+                .expect("looked at")
+                .tunnel
+                .expect("a tunnel")
+                .encryption
+                .expect("encrypted")
+        });
+        assert!(made.iter().all(|seen| seen.present && seen.until.is_some()));
+        let wire = Wire::on("host1");
+        let (web, store) = (hosts[0].member(&shop, &["10.10.2.1"]), hosts[1].member(&shop, &["10.10.2.2"]));
+        let listener = web.run(|| TcpListener::bind("10.10.2.1:80")).expect("a port");
+        let receiver = std::thread::spawn(move || {
+            let mut received = Vec::new();
+            let (mut stream, _) = listener.accept().expect("a connection");
+            stream.read_to_end(&mut received).expect("read");
+            received
+        });
+        let mut stream = store.run(|| TcpStream::connect("10.10.2.1:80")).expect("connected");
+        let begun = Instant::now();
+        let mut sent = Vec::new();
+        while begun.elapsed() < 4 * PERIOD {
+            let piece = [&(sent.len() as u32).to_be_bytes()[..], MARK, &[7; 3000]].concat();
+            stream.write_all(&piece).expect("written");
+            sent.extend(piece);
+            std::thread::sleep(SILENCE / 2);
+        }
+        drop(stream);
+        assert_eq!(receiver.join().expect("received"), sent);
+        let seen = wire.receive();
+        assert!(!seen.iter().any(|frame| has_mark(frame)));
+        assert!(seen.iter().all(|frame| frame.len() <= 14 + MTU as usize && protocol(frame) != Some(17)));
+        let mut keys: Vec<_> = seen
+            .iter()
+            .filter(|frame| protocol(frame) == Some(ESP))
+            .map(|frame| frame[34..38].to_vec())
+            .collect();
+        keys.sort();
+        keys.dedup();
+        assert!(keys.len() >= 2 * 4, "both ways: {keys:02x?}");
+        for host in &hosts {
+            assert_eq!(host.stopped(&shop, xfrm::CLEAR), 0);
+            host.run(|| shop.remove()).expect("removed");
+            let left = host.run(|| xfrm::inspect(&shop.id, host.address)).expect("looked at");
+            assert_eq!(left, xfrm::Inspection::default());
+        }
+        let _ = std::fs::remove_dir_all(&folder);
+    });
+}
+
 fn heard_at_once(ear: &UdpSocket, number: u32) -> u32 {
     let mut room = [0; 64];
     let length = ear.recv(&mut room).expect("heard");
@@ -237,10 +311,14 @@ fn when_the_last_key_has_ended_nothing_is_sent() {
         let shop = id("a1b2c3");
         hosts.protect_here(&shop, &secret("17"), PERIOD);
         let until = hosts.protect_there(&shop, &secret("17"), PERIOD).expect("keys");
+        let wire = Wire::on("uplink-port");
         let (ear, mouth) = (hosts.ear(&shop), hosts.mouth(&shop));
         // The kernel counts in whole seconds from its first look at a state on.
         std::thread::sleep(until.duration_since(SystemTime::now()).unwrap_or_default() + PERIOD);
-        assert!(mouth.send(MARK).is_err());
+        // The kernel takes the packet, and drops it.
+        let _ = mouth.send(MARK);
+        assert!(heard(&ear).is_empty());
+        assert!(!wire.receive().iter().any(|frame| has_mark(frame)));
         hosts.protect_here(&shop, &secret("17"), PERIOD);
         hosts.protect_there(&shop, &secret("17"), PERIOD);
         mouth.send(MARK).expect("sent");
@@ -272,12 +350,23 @@ fn a_host_that_starts_again_uses_no_key_twice_and_needs_nobody() {
             hosts.other.run(|| flush(STATES)).expect("flushed");
             let accounts = hosts.folder.join("there");
             let (peers, same) = ([hosts.here], secret("17"));
-            let again = || Protection::new(&shop, hosts.there, &peers, &same, &accounts).protect();
+            let again = || {
+                Protection {
+                    id: &shop,
+                    own: hosts.there,
+                    peers: &peers,
+                    secret: &same,
+                    accounts: &accounts,
+                    period: xfrm::PERIOD,
+                }
+                .protect()
+            };
             match hosts.other.run(again) {
                 Ok(_) => {}
                 Err(refused) => {
                     assert_eq!(refused.errno.0, libc::ENOKEY);
-                    assert!(mouth.send(MARK).is_err(), "nothing is sent without");
+                    let _ = mouth.send(MARK);
+                    assert!(heard(&ear).is_empty() && names(&wire).is_empty(), "nothing is sent without");
                     return;
                 }
             }
@@ -325,11 +414,19 @@ fn environments_between_the_same_hosts_have_nothing_in_common() {
         let peers = [hosts.there];
         let same = secret("17");
         let accounts = hosts.folder.join("here");
-        let refused =
-            Protection::new(&rival, hosts.here, &peers, &same, &accounts).protect().expect_err("one port");
+        let refused = Protection {
+            id: &rival,
+            own: hosts.here,
+            peers: &peers,
+            secret: &same,
+            accounts: &accounts,
+            period: xfrm::PERIOD,
+        }
+        .protect()
+        .expect_err("one port");
         assert_eq!(refused.errno, sys::Errno::EEXIST);
-        xfrm::unprotect(&rival, &accounts).expect("removed");
-        xfrm::unprotect(&shop, &accounts).expect("removed");
+        xfrm::unprotect(&rival).expect("removed");
+        xfrm::unprotect(&shop).expect("removed");
         assert_eq!(xfrm::inspect(&shop, hosts.here).expect("looked at"), xfrm::Inspection::default());
         let (ear, mouth) = (hosts.ear(&bank), hosts.mouth(&bank));
         mouth.send(MARK).expect("sent");
@@ -349,10 +446,19 @@ fn a_kernel_without_esp_is_left_as_it_was() {
         let (shop, key) = (id("a1b2c3"), secret("17"));
         let peers = ["192.0.2.2".parse().expect("an address")];
         let own = "192.0.2.1".parse().expect("an address");
-        let refused = Protection::new(&shop, own, &peers, &key, &folder).protect().expect_err("refused");
+        let refused = Protection {
+            id: &shop,
+            own,
+            peers: &peers,
+            secret: &key,
+            accounts: &folder,
+            period: xfrm::PERIOD,
+        }
+        .protect()
+        .expect_err("refused");
         assert!(refused.lacks_feature(), "{refused}");
         assert_eq!(xfrm::inspect(&shop, own), Ok(xfrm::Inspection::default()));
-        xfrm::unprotect(&shop, &folder).expect("nothing to remove");
+        xfrm::unprotect(&shop).expect("nothing to remove");
         let _ = std::fs::remove_dir_all(&folder);
     });
 }

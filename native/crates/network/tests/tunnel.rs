@@ -2,7 +2,8 @@
 
 mod stage;
 
-use network::{Environment, Tunnel};
+use network::tunnel::Encryption;
+use network::{Environment, Tunnel, xfrm};
 use stage::hosts::{Host, hosts};
 use stage::{environment, on_a_host};
 use std::time::{Duration, Instant};
@@ -142,7 +143,7 @@ fn hosts_come_and_go() {
         assert_eq!(web.hear("10.10.2.2", 80), None, "what was learned of it is forgotten");
         // By another address, even of the other family, it is made anew.
         let peers = vec!["2001:db8::2".parse().expect("an address")];
-        let tunnel = Tunnel { address: "2001:db8::1".parse().expect("an address"), peers, secret: None };
+        let tunnel = Tunnel { address: "2001:db8::1".parse().expect("an address"), peers, encryption: None };
         first.run(|| shop.ensure_with(&tunnel)).expect("spanned");
         let seen = first.run(|| shop.inspect()).expect("looked at");
         assert!(seen.present);
@@ -156,10 +157,20 @@ fn a_tunnel_that_shall_be_encrypted_is_not_made_otherwise() {
     on_a_host(|| {
         let [host]: [Host; 1] = hosts(true);
         let shop = spanning("aaaaaa", &["10.10.2.0/24"]);
-        let secret = Some("00".repeat(32));
-        let tunnel = Tunnel { address: host.address, peers: Vec::new(), secret };
-        let refused = host.run(|| shop.ensure_with(&tunnel)).expect_err("nothing encrypts");
-        assert!(refused.lacks_feature(), "{refused}");
-        assert!(host.run(|| shop.inspect()).expect("looked at").tunnel.is_none());
+        let accounts = std::env::temp_dir().join(format!("stasis-tunnel-{}", std::process::id()));
+        let secret = "00".repeat(32).parse().expect("a secret");
+        let encryption = Some(Encryption { secret, accounts: accounts.clone(), period: xfrm::PERIOD });
+        let tunnel = Tunnel { address: host.address, peers: Vec::new(), encryption };
+        let made = host.run(|| shop.ensure_with(&tunnel));
+        let there = host.run(|| shop.inspect()).expect("looked at").tunnel;
+        match xfrm::probe(false) {
+            Ok(()) => assert!(made.is_ok() && there.is_some()),
+            Err(_) => {
+                let refused = made.expect_err("nothing encrypts");
+                assert!(refused.lacks_feature(), "{refused}");
+                assert!(there.is_none() && !accounts.exists());
+            }
+        }
+        let _ = std::fs::remove_dir_all(accounts);
     });
 }

@@ -16,7 +16,7 @@ use crate::nftables::expression::{
 use crate::nftables::table::{Field, Hook, INPUT, OUTPUT, PREROUTING, Table};
 use crate::nftables::{Batch, Family};
 use crate::subnet::{Subnet, octets};
-use crate::tunnel::{PORT, Tunnel};
+use crate::tunnel::Tunnel;
 
 /// The chain for frames from other hosts.
 pub const FROM_HOSTS: &str = "from_hosts";
@@ -125,10 +125,15 @@ pub fn frames(environment: &Environment) -> Batch {
     batch
 }
 
-/// The chain for what hosts send: one of each family, so that it tells whether a table is for addresses of the tunnel's.
+/// The chain for what hosts send: its name tells whether a table is for addresses and the port of the tunnel's.
 #[must_use]
 pub fn from_peers(tunnel: &Tunnel) -> &'static str {
-    if tunnel.address.is_ipv4() { "from_peers_v4" } else { "from_peers_v6" }
+    match (tunnel.address.is_ipv4(), tunnel.encryption.is_some()) {
+        (true, false) => "from_peers_v4",
+        (false, false) => "from_peers_v6",
+        (true, true) => "from_peers_v4_encrypted",
+        (false, true) => "from_peers_v6_encrypted",
+    }
 }
 
 /// What a host has of the table for what hosts send.
@@ -137,7 +142,7 @@ pub enum Before {
     Nothing,
     /// All but which hosts may.
     Same,
-    /// One for addresses of the other family.
+    /// One for addresses of the other family, or another port.
     Otherwise,
 }
 
@@ -160,7 +165,7 @@ pub fn packets(environment: &Environment, tunnel: &Tunnel, before: Before) -> Ba
         for (chain, number) in [(chain, PREROUTING), ("to_peers", OUTPUT)] {
             table.chain(chain, Hook { number, priority: -300, kind: "filter" });
         }
-        let ours = of_tunnel(environment);
+        let ours = of_tunnel(environment, tunnel);
         table.rule(chain, &rule([ours.clone(), from_peer(tunnel), vec![untracked(), accept()]]));
         table.rule(chain, &rule([ours.clone(), stop(TUNNEL)]));
         table.rule("to_peers", &rule([ours, vec![untracked()]]));
@@ -171,12 +176,12 @@ pub fn packets(environment: &Environment, tunnel: &Tunnel, before: Before) -> Ba
 
 /// Packets between hosts. They are not tracked: nobody asks for the state of their connections, which go one way only, and to
 /// keep it takes a fifth of what a tunnel can carry.
-fn of_tunnel(environment: &Environment) -> Rule {
+fn of_tunnel(environment: &Environment, tunnel: &Tunnel) -> Rule {
     /// Behind the header of UDP: flags and three bytes of nothing, then the number and another byte of nothing (RFC 7348).
     const NUMBER: u32 = 8 + 4;
     let number = environment.id.number() << 8;
     rule([
-        is(payload(Header::Transport, 2, 2, FIRST), &PORT.to_be_bytes()),
+        is(payload(Header::Transport, 2, 2, FIRST), &tunnel.port(&environment.id).to_be_bytes()),
         is(payload(Header::Transport, NUMBER, 4, FIRST), &number.to_be_bytes()),
         transport(UDP),
     ])

@@ -19,20 +19,23 @@ fn name(id: &Id) -> String {
     format!("{}-esp", id.table())
 }
 
-pub(super) fn ensure(id: &Id, port: u16, number: [u8; 3]) -> Result<()> {
+pub(super) fn ensure(id: &Id, port: u16) -> Result<()> {
     let name = name(id);
-    if table::exists(Family::Inet, &name)? {
+    if exists(id)? {
         return Ok(());
     }
-    match rules(&name, port, number).commit(|| format!("make the rules against plain packets, table {name}"))
-    {
+    match rules(&name, port, id).commit(|| format!("make the rules against plain packets, table {name}")) {
         // Another command was faster.
         Err(Error { errno: Errno::EEXIST, .. }) => Ok(()),
         other => other,
     }
 }
 
-fn rules(name: &str, port: u16, number: [u8; 3]) -> Batch {
+pub(super) fn exists(id: &Id) -> Result<bool> {
+    table::exists(Family::Inet, &name(id))
+}
+
+fn rules(name: &str, port: u16, id: &Id) -> Batch {
     let mut batch = Batch::new();
     let mut table = Table { batch: &mut batch, family: Family::Inet, name };
     table.create_new();
@@ -53,7 +56,7 @@ fn rules(name: &str, port: u16, number: [u8; 3]) -> Batch {
         payload(Header::Transport, 8, 1, FIRST),
         equals(&[HAS_NUMBER]),
         payload(Header::Transport, 12, 3, FIRST),
-        equals(&number),
+        equals(&id.number().to_be_bytes()[1..]),
     ];
     let plain = [encrypts(FIRST), equals(&[0]), count(CLEAR), drop()];
     table.rule("out", &[&to_port[..], &ours, &plain].concat());

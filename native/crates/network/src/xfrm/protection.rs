@@ -1,11 +1,11 @@
 //! Bringing the kernel to what an environment needs, and back.
 
-use super::epochs::{AHEAD, PERIOD, SLOTS, slots};
+use super::epochs::{AHEAD, SLOTS, slots};
 use super::keys::Keyring;
 use super::ledger::Ledger;
 use super::policies::{self, Direction, Policy};
 use super::states::Found;
-use super::{Calendar, Number, Packets, Secret, State, guard, number, open, owner, port, probe, states};
+use super::{Calendar, Number, Packets, Secret, State, guard, open, owner, port, probe, states};
 use crate::error::{Attempt, Error, Result};
 use crate::messages::Conversation;
 use crate::names::Id;
@@ -24,7 +24,7 @@ pub struct Protection<'a> {
     pub secret: &'a Secret,
     /// The folder with the accounts of keys of this host, of which each environment has one. It outlasts restarts and removals.
     pub accounts: &'a Path,
-    /// How long an epoch is: [`PERIOD`], on all hosts.
+    /// How long an epoch is: [`PERIOD`](super::PERIOD), on all hosts.
     pub period: Duration,
 }
 
@@ -36,12 +36,7 @@ struct Peer<'a> {
     receiving: Keyring,
 }
 
-impl<'a> Protection<'a> {
-    #[must_use]
-    pub fn new(id: &'a Id, own: IpAddr, peers: &'a [IpAddr], secret: &'a Secret, accounts: &'a Path) -> Self {
-        Self { id, own, peers, secret, accounts, period: PERIOD }
-    }
-
+impl Protection<'_> {
     /// Demands ESP of everything between the hosts, makes the keys that are due, and takes away what is of former peers. Any
     /// number of commands may do this at once. To be done before there is a VXLAN link, and again whenever something happens.
     ///
@@ -56,8 +51,7 @@ impl<'a> Protection<'a> {
             probe(self.own.is_ipv6())?;
         }
         let mut ledger = Ledger::open(self.accounts, self.id)?;
-        let [_, number @ ..] = number(self.id).to_be_bytes();
-        guard::ensure(self.id, port(self.id), number)?;
+        guard::ensure(self.id, port(self.id))?;
         let former = self.demand(&kernel)?;
         let found = self.keep_own(&kernel)?;
         self.account(&mut ledger, &found)?;
@@ -235,21 +229,29 @@ pub(super) fn until(sending: &[Found]) -> Option<SystemTime> {
 
 /// Removes every state and policy of an environment, and its rules; those of others stay. To be done after its VXLAN link has
 /// gone. Nothing happens where there is nothing.
-pub fn unprotect(id: &Id, accounts: &Path) -> Result<()> {
+pub fn unprotect(id: &Id) -> Result<()> {
     let kernel = match open() {
         // A kernel that has no XFRM has nothing of it.
         Err(error) if error.lacks_feature() => return guard::remove(id),
         kernel => kernel?,
     };
     let found = states::list(&kernel, owner(id)).attempt(|| "list the states of XFRM")?;
-    if !found.is_empty() {
-        let mut ledger = Ledger::open(accounts, id)?;
-        if see(&mut ledger, &found) {
-            ledger.save()?;
-        }
-    }
     found.iter().try_for_each(|state| state.remove(&kernel)).attempt(|| "remove a state of XFRM")?;
     let policies = policies::list(&kernel, owner(id)).attempt(|| "list the policies of XFRM")?;
     policies.iter().try_for_each(|policy| policy.remove(&kernel)).attempt(|| "remove a policy of XFRM")?;
     guard::remove(id)
+}
+
+/// Notes how far this host has received, before [`unprotect`], so that it takes no old packet for a new one if it comes back.
+pub fn note(id: &Id, accounts: &Path) -> Result<()> {
+    let kernel = match open() {
+        Err(error) if error.lacks_feature() => return Ok(()),
+        kernel => kernel?,
+    };
+    let found = states::list(&kernel, owner(id)).attempt(|| "list the states of XFRM")?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut ledger = Ledger::open(accounts, id)?;
+    if see(&mut ledger, &found) { ledger.save() } else { Ok(()) }
 }

@@ -50,7 +50,7 @@ impl Host {
     /// Makes the environment span this host and those.
     pub fn span(&self, environment: &Environment, peers: &[&Host]) {
         let peers = peers.iter().map(|peer| peer.address).collect();
-        let tunnel = Tunnel { address: self.address, peers, secret: None };
+        let tunnel = Tunnel { address: self.address, peers, encryption: None };
         self.run(|| environment.ensure_with(&tunnel)).expect("spanned");
     }
 
