@@ -101,9 +101,20 @@ export interface TunnelStanding {
   address: string;
   peers: string[];
   mtu: number;
+  /** Left out where what goes to other hosts is not encrypted. */
+  encryption?: EncryptionStanding;
   received_bytes: number;
   received_packets: number;
   sent_bytes: number;
+  sent_packets: number;
+}
+
+/** What is encrypted on the way between hosts. */
+export interface EncryptionStanding {
+  /** In seconds since 1970, when the last key of some way will have ended; left out where there are none, so that nothing is sent. */
+  keys_until?: number;
+  /** Under the keys that are there. */
+  received_packets: number;
   sent_packets: number;
 }
 
@@ -116,7 +127,7 @@ export interface Standing {
   /** Left out where it is on this host only. */
   tunnel?: TunnelStanding;
   /** What the rules have stopped, in packets. */
-  stopped: { spoofed?: number; host?: number; outside?: number; tunnel?: number };
+  stopped: { spoofed?: number; host?: number; outside?: number; tunnel?: number; clear?: number };
 }
 
 /** The link of one member, counted as the member sees it. */

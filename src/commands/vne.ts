@@ -6,6 +6,7 @@ import { vneJoin } from "./vne/join.ts";
 import { vneLeave } from "./vne/leave.ts";
 import { vneLs } from "./vne/ls.ts";
 import { vneRanges } from "./vne/ranges.ts";
+import { vneRotate } from "./vne/rotate.ts";
 import { vneRm } from "./vne/rm.ts";
 import { vneShow } from "./vne/show.ts";
 
@@ -14,7 +15,7 @@ export function vne(open: Open): CommandUnknownOpts {
   const group = verb("vne", "Make virtual network environments, look at them and remove them").helpCommand(
     false,
   );
-  const verbs = [vneCreate, vneJoin, vneLeave, vneLs, vneShow, vneRm, vneRanges];
+  const verbs = [vneCreate, vneJoin, vneLeave, vneLs, vneShow, vneRm, vneRotate, vneRanges];
   for (const make of verbs) group.addCommand(make(open));
   return group;
 }

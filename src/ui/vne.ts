@@ -64,7 +64,7 @@ export function renderEnvironment(
   },
   width?: number,
 ): string[] {
-  const { spoofed = 0, host = 0, outside = 0, tunnel = 0 } = shown.stopped;
+  const { spoofed = 0, host = 0, outside = 0, tunnel = 0, clear = 0 } = shown.stopped;
   const stopped = [
     `${spoofed} with a false sender`,
     `${host} to this host`,
@@ -77,7 +77,14 @@ export function renderEnvironment(
     ["outside", shown.outside ? "allow" : "deny"],
     ["bridge", shown.present ? shown.bridge : `${shown.bridge} (made when the next application joins)`],
     ...renderTunnel(shown.tunnel),
-    ["stopped", [...stopped, ...(shown.tunnel ? [`${tunnel} from other hosts`] : [])].join(", ")],
+    [
+      "stopped",
+      [
+        ...stopped,
+        ...(shown.tunnel ? [`${tunnel} from other hosts`] : []),
+        ...(shown.tunnel?.encryption ? [`${clear} that were not encrypted`] : []),
+      ].join(", "),
+    ],
   ];
   const rows = shown.members.map(({ aid, name, state, addresses, link }) => [
     aid,
@@ -130,5 +137,16 @@ function renderTunnel(tunnel: TunnelStanding | undefined): [string, string][] {
   if (tunnel === undefined) return [];
   const ends = tunnel.peers.length === 0 ? "no other host" : tunnel.peers.join(" ");
   const traffic = `${formatBytes(tunnel.sent_bytes)} sent, ${formatBytes(tunnel.received_bytes)} received`;
-  return [["tunnel", `${tunnel.name} from ${tunnel.address} to ${ends}: ${traffic}`]];
+  const { encryption } = tunnel;
+  return [
+    ["tunnel", `${tunnel.name} from ${tunnel.address} to ${ends}: ${traffic}`],
+    ...(encryption === undefined ? [] : [["encrypted", lifeOfKeys(tunnel)] satisfies [string, string]]),
+  ];
+}
+
+/** How long the keys of an encrypted tunnel last. */
+export function lifeOfKeys({ encryption, peers }: TunnelStanding): string {
+  const until = encryption?.keys_until;
+  if (until !== undefined) return `keys until ${new Date(until * 1000).toISOString()}`;
+  return peers.length === 0 ? "no key is needed yet" : "no keys: nothing is sent";
 }

@@ -140,7 +140,9 @@ fn taken(attempt: &str, conflict: &Conflict) -> Fault {
 pub fn remove(request: RemoveEnvironment, _control: &Control) -> Result<Done, Fault> {
     let attempt = format!("remove the environment \"{}\"", request.environment.name);
     let gone = environment(&request.environment)?;
-    let removed = xfrm::note(&gone.id, &key_accounts(&request.home)).and_then(|()| gone.remove());
+    // What stands in the way of that is no reason to keep it: an old packet could be taken for a new one, if it comes back.
+    let _ = xfrm::note(&gone.id, &key_accounts(&request.home));
+    let removed = gone.remove();
     removed.map_err(|error| kernel_refused(&attempt, error)).map(|()| Done {})
 }
 

@@ -85,7 +85,12 @@ impl Environment {
         // Rules first: no frame passes without them.
         self.ensure_tunnel_rules(tunnel)?;
         self.ensure_tunnel_link(&host, tunnel)?;
-        if tunnel.encryption.is_none() { xfrm::unprotect(&self.id) } else { Ok(()) }
+        // What was encrypted before is not any more.
+        if tunnel.encryption.is_none() && xfrm::demands(&self.id)? {
+            xfrm::unprotect(&self.id)
+        } else {
+            Ok(())
+        }
     }
 
     /// Sees to it that nothing goes unencrypted between hosts that have a secret, before there is a link.

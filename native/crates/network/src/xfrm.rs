@@ -28,6 +28,7 @@ mod guard;
 mod keys;
 mod layout;
 mod ledger;
+mod peer;
 mod policies;
 mod protection;
 mod states;
@@ -71,6 +72,11 @@ pub fn inspect(id: &Id, own: IpAddr) -> Result<Inspection> {
     let demanded = policies::list(&kernel, owner(id)).attempt(|| "list the policies of XFRM")?;
     let present = !demanded.is_empty() && guard::exists(id)?;
     Ok(Inspection { present, until: protection::until(&sending), sent, received, clear })
+}
+
+/// Whether the rules stop what is not encrypted.
+pub fn demands(id: &Id) -> Result<bool> {
+    guard::exists(id)
 }
 
 /// Whether the kernel can do it: by making a state in a network namespace of a child's own. `v6` for addresses of hosts.

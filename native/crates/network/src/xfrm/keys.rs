@@ -79,6 +79,11 @@ impl Keyring {
     }
 }
 
+/// The slot that a key's name says.
+pub(super) fn slot_in(spi: u32) -> u8 {
+    (spi % u32::from(SLOTS)) as u8
+}
+
 fn wide(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),

@@ -1,6 +1,7 @@
 //! What this host must remember of keys, on disk: which ones it has sent under, lest one begins to count anew, and how far it
 //! has received, lest it takes an old packet for a new one.
 
+use super::epochs::Number;
 use crate::error::{Attempt, Result};
 use crate::names::Id;
 use std::collections::BTreeMap;
@@ -55,10 +56,10 @@ impl Ledger {
         self.account.spent.get(&(way, epoch)).copied().unwrap_or(0)
     }
 
-    /// The slot must not be used before [`save`](Self::save).
-    pub fn spend(&mut self, way: u64, epoch: u64) {
-        let spent = self.account.spent.entry((way, epoch)).or_default();
-        *spent = spent.saturating_add(1);
+    /// Takes a slot, and those before it, unless they were. It must not be used before [`save`](Self::save).
+    pub fn know(&mut self, way: u64, number: Number) {
+        let spent = self.account.spent.entry((way, number.epoch)).or_default();
+        *spent = number.slot.saturating_add(1).max(*spent);
         let epochs = self.account.spent.range((way, 0)..=(way, u64::MAX)).map(|(key, _)| *key);
         let epochs: Vec<_> = epochs.collect();
         for old in epochs.iter().rev().skip(EPOCHS) {
@@ -154,8 +155,9 @@ mod tests {
         let folder = folder("taken");
         let id: Id = "a1b2c3".parse().unwrap();
         let mut ledger = Ledger::open(&folder, &id).unwrap();
-        ledger.spend(7, 41_000);
-        ledger.spend(7, 41_000);
+        for slot in [0, 1, 0] {
+            ledger.know(7, Number { epoch: 41_000, slot });
+        }
         assert!(ledger.see(0x1234_5600, 41_000, 99) && !ledger.see(0x1234_5600, 41_000, 98));
         ledger.save().unwrap();
         drop(ledger);
@@ -182,10 +184,10 @@ mod tests {
     fn epochs_of_a_clock_that_was_wrong_drive_out_no_others() {
         let folder = folder("clock");
         let mut ledger = Ledger::open(&folder, &"a1b2c3".parse().unwrap()).unwrap();
-        (0..40).for_each(|epoch| ledger.spend(7, 41_000 + epoch));
-        (0..9).for_each(|epoch| ledger.spend(7, 90_000 + epoch));
+        (0..40).for_each(|epoch| ledger.know(7, Number { epoch: 41_000 + epoch, slot: 0 }));
+        (0..9).for_each(|epoch| ledger.know(7, Number { epoch: 90_000 + epoch, slot: 0 }));
         assert_eq!(ledger.spent(7, 41_039), 1);
-        (0..200).for_each(|epoch| ledger.spend(7, 41_100 + epoch));
+        (0..200).for_each(|epoch| ledger.know(7, Number { epoch: 41_100 + epoch, slot: 0 }));
         assert_eq!(ledger.account.spent.len(), EPOCHS);
         let _ = std::fs::remove_dir_all(&folder);
     }

@@ -1,18 +1,16 @@
 //! Bringing the kernel to what an environment needs, and back.
 
-use super::epochs::{AHEAD, SLOTS, slots};
-use super::keys::Keyring;
 use super::ledger::Ledger;
+use super::peer::Peer;
 use super::policies::{self, Direction, Policy};
 use super::states::Found;
-use super::{Calendar, Number, Packets, Secret, State, guard, open, owner, port, probe, states};
-use crate::error::{Attempt, Error, Result};
+use super::{Calendar, Packets, Secret, guard, open, owner, port, probe, states};
+use crate::error::{Attempt, Result};
 use crate::messages::Conversation;
 use crate::names::Id;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use sys::Errno;
 
 /// What of an environment is encrypted on this host.
 #[derive(Clone, Debug)]
@@ -28,14 +26,6 @@ pub struct Protection<'a> {
     pub period: Duration,
 }
 
-/// The same for one peer.
-struct Peer<'a> {
-    protection: &'a Protection<'a>,
-    address: IpAddr,
-    sending: Keyring,
-    receiving: Keyring,
-}
-
 impl Protection<'_> {
     /// Demands ESP of everything between the hosts, makes the keys that are due, and takes away what is of former peers. Any
     /// number of commands may do this at once. To be done before there is a VXLAN link, and again whenever something happens.
@@ -43,7 +33,7 @@ impl Protection<'_> {
     /// Returns when the last key of some way will have ended; nothing where there are no peers.
     ///
     /// # Errors
-    /// [`lacks_feature`](Error::lacks_feature) where the kernel cannot do it, `EEXIST` where another environment has the port,
+    /// [`lacks_feature`](crate::Error::lacks_feature) where the kernel cannot do it, `EEXIST` where another environment has the port,
     /// `ENOKEY` where all keys were used up.
     pub fn protect(&self) -> Result<Option<SystemTime>> {
         let kernel = open()?;
@@ -55,9 +45,10 @@ impl Protection<'_> {
         let former = self.demand(&kernel)?;
         let found = self.keep_own(&kernel)?;
         self.account(&mut ledger, &found)?;
+        let calendar = Calendar::new(self.period);
         for peer in self.peers() {
-            peer.receive(&kernel, &ledger, &found)?;
-            peer.send(&kernel, &mut ledger, &found)?;
+            peer.receive(&kernel, calendar, &ledger, &found)?;
+            peer.send(&kernel, calendar, &mut ledger, &found)?;
         }
         // Last: nothing goes there in clear as long as a link still knows the way.
         former.iter().try_for_each(|policy| policy.remove(&kernel)).attempt(|| "remove a policy of XFRM")?;
@@ -71,15 +62,10 @@ impl Protection<'_> {
     }
 
     fn peers(&self) -> impl Iterator<Item = Peer<'_>> {
-        self.peers.iter().map(|address| Peer {
-            protection: self,
-            address: *address,
-            sending: Keyring::new(self.secret, self.id, self.own, *address),
-            receiving: Keyring::new(self.secret, self.id, *address, self.own),
-        })
+        self.peers.iter().map(|peer| Peer::new(self, *peer))
     }
 
-    fn packets(&self, from: Option<IpAddr>, to: IpAddr) -> Packets {
+    pub(super) fn packets(&self, from: Option<IpAddr>, to: IpAddr) -> Packets {
         Packets { from, to, port: port(self.id) }
     }
 
@@ -123,101 +109,6 @@ impl Protection<'_> {
 /// Returns whether something was new.
 fn see(ledger: &mut Ledger, found: &[Found]) -> bool {
     found.iter().filter(|state| ledger.see(state.spi, state.epoch, state.seen)).count() > 0
-}
-
-impl Peer<'_> {
-    fn way(&self, keys: &Keyring, state: &Found) -> bool {
-        (0..SLOTS).any(|slot| keys.spi(Number { epoch: state.epoch, slot }) == state.spi)
-    }
-
-    fn has(&self, state: &Found) -> bool {
-        let own = self.protection.own;
-        let sending = (state.from, state.to) == (own, self.address) && self.way(&self.sending, state);
-        let receiving = (state.from, state.to) == (self.address, own) && self.way(&self.receiving, state);
-        sending || receiving
-    }
-
-    /// Makes the states that a peer's packets may come under.
-    fn receive(&self, kernel: &Conversation, ledger: &Ledger, found: &[Found]) -> Result<()> {
-        let own = self.protection.own;
-        let calendar = Calendar::new(self.protection.period);
-        for epoch in calendar.receiving() {
-            for number in (0..SLOTS).map(|slot| Number { epoch, slot }) {
-                let spi = self.receiving.spi(number);
-                if found.iter().any(|state| (state.to, state.spi, state.epoch) == (own, spi, epoch)) {
-                    continue;
-                }
-                let end = calendar.end_of_receiving(epoch);
-                let seen = ledger.seen(spi, epoch);
-                let state = self.state(&self.receiving, number, self.address, own);
-                self.add(kernel, &State { end, seen, ..state })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes the states that packets to a peer go under, each with a key that was never used.
-    fn send(&self, kernel: &Conversation, ledger: &mut Ledger, found: &[Found]) -> Result<()> {
-        let own = self.protection.own;
-        let calendar = Calendar::new(self.protection.period);
-        let way = self.sending.tag();
-        let there = |epoch: u64| {
-            found.iter().any(|state| state.from == own && state.to == self.address && state.epoch == epoch)
-        };
-        let mut taken = Vec::new();
-        let mut ready = 0;
-        for epoch in calendar.sending() {
-            let slot = ledger.spent(way, epoch);
-            if there(epoch) {
-                ready += 1;
-            } else if slot < slots(ready) {
-                ready += 1;
-                ledger.spend(way, epoch);
-                taken.push(Number { epoch, slot });
-            }
-        }
-        if ready == 0 {
-            return Err(self.used_up());
-        }
-        // On disk before the kernel may use any of them.
-        if !taken.is_empty() {
-            ledger.save()?;
-        }
-        for number in taken {
-            let end = calendar.end(number.epoch);
-            let state = self.state(&self.sending, number, own, self.address);
-            self.add(kernel, &State { end, ..state })?;
-        }
-        Ok(())
-    }
-
-    fn state(&self, keys: &Keyring, number: Number, from: IpAddr, to: IpAddr) -> State {
-        State {
-            packets: self.protection.packets(Some(from), to),
-            from,
-            spi: keys.spi(number),
-            key: keys.key(number),
-            epoch: number.epoch,
-            end: 0,
-            seen: 0,
-            owner: owner(self.protection.id),
-        }
-    }
-
-    fn add(&self, kernel: &Conversation, state: &State) -> Result<()> {
-        state.add(kernel).attempt(|| {
-            format!("make the state {:#010x} of XFRM, between this host and {}", state.spi, self.address)
-        })
-    }
-
-    fn used_up(&self) -> Error {
-        let days = self.protection.period.as_secs() * (AHEAD + 1) / (24 * 60 * 60);
-        let attempt = format!(
-            "find a key for packets to {} that was never used: this host began anew too often within {days} days",
-            self.address
-        );
-        Error { attempt, errno: Errno(libc::ENOKEY) }
-    }
 }
 
 /// When the last state of some way ends.

@@ -1,7 +1,7 @@
 //! States of XFRM (ip-xfrm(8)): which key and which numbers packets have on one way. A state ends by itself.
 
-use super::epochs::{rank, ranked};
-use super::keys::KEY;
+use super::epochs::{Number, rank, ranked};
+use super::keys::{KEY, slot_in};
 use super::layout::{ESP, Packets, SELECTOR, address, address_at, family, family_at, lifetime, long};
 use crate::messages::{Conversation, NLM_F_ACK, NLM_F_REQUEST, attribute, attributes, message, word};
 use std::net::IpAddr;
@@ -139,6 +139,11 @@ fn read(state: &[u8]) -> Option<Found> {
 }
 
 impl Found {
+    /// Which key it has.
+    pub fn number(&self) -> Number {
+        Number { epoch: self.epoch, slot: slot_in(self.spi) }
+    }
+
     /// Nothing happens where it has ended meanwhile.
     pub fn remove(&self, kernel: &Conversation) -> sys::Result<()> {
         let mut body = address(self.to);

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses its part.
 
 use network::environment::MTU;
+pub mod encrypted;
 pub mod frames;
 pub mod hosts;
 
