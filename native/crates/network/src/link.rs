@@ -79,7 +79,14 @@ impl Rtnetlink {
 
     /// Makes a bridge that learns and guesses nothing by itself. Returns whether it was there already.
     pub fn add_bridge(&self, name: &str, mac: Mac) -> Result<bool> {
-        let data = vec![InfoBridge::StpState(BridgeStpState::Disabled), InfoBridge::MulticastSnooping(false)];
+        // Frames to groups that no bridge passes on would go to the host by the port itself, some of them past every hook: they
+        // take the way of all others, on which the rules are.
+        const GROUPS: u16 = 0xfff8;
+        let data = vec![
+            InfoBridge::StpState(BridgeStpState::Disabled),
+            InfoBridge::MulticastSnooping(false),
+            InfoBridge::GroupFwdMask(GROUPS),
+        ];
         let mut wanted = named(name);
         wanted.attributes.extend([
             LinkAttribute::Address(mac.to_vec()),

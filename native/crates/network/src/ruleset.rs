@@ -7,6 +7,7 @@
 
 mod discovery;
 mod frames;
+mod manners;
 mod packets;
 pub mod tunnel;
 

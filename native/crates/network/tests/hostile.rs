@@ -19,6 +19,19 @@ fn v6(number: u16) -> Ipv6Addr {
     Ipv6Addr::new(0xfd73, 0x7461, 0x7369, 2, 0, 0, 0, number)
 }
 
+fn udp_from(port: u16) -> Vec<u8> {
+    let mut datagram = udp();
+    datagram[..2].copy_from_slice(&port.to_be_bytes());
+    datagram
+}
+
+/// The first bytes behind the header become an option of it: a loose source route without places (RFC 791).
+fn with_route(mut packet: Vec<u8>) -> Vec<u8> {
+    packet[0] += 1;
+    packet[20..24].copy_from_slice(&[131, 3, 4, 0]);
+    packet
+}
+
 /// What it tries, each with a name.
 fn tries() -> Vec<(&'static str, Vec<u8>)> {
     let (own, victim) = (member_mac(OWN), member_mac(VICTIM));
@@ -30,6 +43,7 @@ fn tries() -> Vec<(&'static str, Vec<u8>)> {
     let strange = [2, 1, 2, 3, 4, 5];
     let datagram = |from| ipv4(from, you, 17, &udp());
     let datagram6 = |from| ipv6(from, you6, 17, &udp());
+    let elsewhere = ipv4(me, Ipv4Addr::new(10, 10, 3, 1), 17, &udp());
     let behind_fragment = [&[58, 0, 0, 0, 0, 0, 0, 1][..], &icmpv6(134, me6)].concat();
     let behind_options = [&[58, 0, 1, 4, 0, 0, 0, 0][..], &icmpv6(136, you6)].concat();
     vec![
@@ -73,6 +87,16 @@ fn tries() -> Vec<(&'static str, Vec<u8>)> {
             "a router advertisement as a fragment",
             ethernet(victim, own, 0x86dd, &ipv6(local, nodes, 44, &behind_fragment)),
         ),
+        ("a source route", ethernet(victim, own, 0x0800, &with_route(datagram(me)))),
+        ("a DHCP offer", ethernet(all, own, 0x0800, &ipv4(me, Ipv4Addr::BROADCAST, 17, &udp_from(67)))),
+        ("a DHCPv6 reply", ethernet(victim, own, 0x86dd, &ipv6(me6, you6, 17, &udp_from(547)))),
+        ("another environment by way of a member", ethernet(victim, own, 0x0800, &elsewhere)),
+        (
+            "an IPv6 routing header",
+            ethernet(victim, own, 0x86dd, &ipv6(me6, you6, 43, &[17, 0, 0, 0, 0, 0, 0, 0])),
+        ),
+        ("the nearest bridge", ethernet([1, 0x80, 0xc2, 0, 0, 0x0e], own, 0x0800, &datagram(me))),
+        ("its slow protocols", ethernet([1, 0x80, 0xc2, 0, 0, 0x02], own, 0x0800, &datagram(me))),
         ("IPv6 that ends early", ethernet(victim, own, 0x86dd, &[0x60, 0, 0, 0])),
     ]
 }

@@ -60,11 +60,23 @@ pub fn write(from: u32, header: Header, offset: u32, length: u32) -> Vec<u8> {
     expression("payload", &numbers(&[(5, from), (2, header as u32), (3, offset), (4, length)]))
 }
 
+/// Loads one byte: whether an IPv6 packet has an extension header of that kind.
+#[must_use]
+pub fn extension(kind: u8, into: u32) -> Vec<u8> {
+    const PRESENT: u32 = 1;
+    let mut parts = numbers(&[(1, into), (3, 0), (4, 1), (5, PRESENT)]);
+    parts.push(attribute(2, &[kind]));
+    expression("exthdr", &parts)
+}
+
 /// What connection tracking says of a packet's connection.
 #[derive(Clone, Copy, Debug)]
 pub enum Tracking {
     State = 0,
     Status = 2,
+    /// The addresses that its packets come from, in one direction.
+    SourceV4 = 19,
+    SourceV6 = 21,
 }
 
 #[must_use]
@@ -76,6 +88,15 @@ pub fn tracking(key: Tracking, into: u32) -> Vec<u8> {
 #[must_use]
 pub fn untracked() -> Vec<u8> {
     expression("notrack", &[])
+}
+
+/// The same of what comes back in the connection.
+#[must_use]
+pub fn tracking_reply(key: Tracking, into: u32) -> Vec<u8> {
+    const REPLY: u8 = 1;
+    let mut parts = numbers(&[(1, into), (2, key as u32)]);
+    parts.push(attribute(3, &[REPLY]));
+    expression("ct", &parts)
 }
 
 /// Goes on when the first bytes of the first register are `value`.

@@ -3,19 +3,21 @@
 use super::{
     ARP, ARP_FOR_IPV4, ICMP, ICMPV6, IPV4, IPV6, LOCAL, LOCAL_V4, LOCAL_V6, MEMBERS_V4, MEMBERS_V6,
     NUMBER_LOCAL, NUMBER_LOCAL_V4, NUMBER_LOCAL_V6, NUMBER_V4, NUMBER_V6, Rule, SPOOFED, TUNNEL, discovery,
-    frame, is, keys, message, other_transport, rule, stop, transport, tunnel, whole, within,
+    frame, is, keys, manners, message, other_transport, rule, stop, transport, tunnel, whole, within,
 };
 use crate::environment::Environment;
 use crate::names;
 use crate::nftables::expression::{
     FIRST, Header, Meta, accept, drop, goto, immediate, lookup, meta, payload, register, write,
 };
-use crate::nftables::table::{Field, Hook, PREROUTING, Table};
+use crate::nftables::table::{Field, Hook, INPUT, PREROUTING, Table};
 use crate::nftables::{Batch, Family};
 use std::net::Ipv6Addr;
 
 /// The chain that is asked first.
 pub const ARRIVING: &str = "arriving";
+/// The chain for what goes up to this host.
+const ARRIVED: &str = "arrived";
 const FROM_MEMBERS: &str = "from_members";
 const FROM_NEIGHBOURS: &str = "from_neighbours";
 
@@ -38,13 +40,16 @@ pub fn frames(environment: &Environment, numbers: &[u32], anew: bool) -> Batch {
     table.branch(FROM_NEIGHBOURS);
     discovery::from_members(environment).iter().for_each(|rule| table.rule(FROM_NEIGHBOURS, rule));
     table.branch(FROM_MEMBERS);
-    let rules = [ipv4(), ipv6(), arp(environment), vec![stop(SPOOFED)]];
+    let manners = manners::from_members(environment);
+    let rules = [manners, ipv4(), ipv6(), arp(environment), vec![stop(SPOOFED)]];
     rules.concat().iter().for_each(|rule| table.rule(FROM_MEMBERS, rule));
     tunnel::from_hosts(environment, &mut table);
     table.chain(ARRIVING, Hook { number: PREROUTING, priority: -300, kind: "filter" });
     let from = |link: &[u8], chain| rule([is(meta(Meta::InputLink, FIRST), link), vec![goto(chain)]]);
     table.rule(ARRIVING, &from(environment.id.port_prefix().as_bytes(), FROM_MEMBERS));
     table.rule(ARRIVING, &from(&whole(&environment.id.tunnel()), tunnel::FROM_HOSTS));
+    table.chain(ARRIVED, Hook { number: INPUT, priority: -300, kind: "filter" });
+    table.rule(ARRIVED, &manners::to_host(environment));
     for number in numbers {
         keys(environment, *number).iter().for_each(|(set, key)| table.add(set, key));
     }

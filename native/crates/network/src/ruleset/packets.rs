@@ -4,7 +4,8 @@ use super::{HOST, ICMPV6, OUTSIDE, Rule, TRANSLATED, is, message, rule, stop, tr
 use crate::environment::Environment;
 use crate::names;
 use crate::nftables::expression::{
-    FIRST, Header, Meta, Tracking, accept, and, differs, masquerade, meta, payload, tracking, untracked,
+    FIRST, Header, Meta, Tracking, accept, and, differs, masquerade, meta, payload, tracking, tracking_reply,
+    untracked,
 };
 use crate::nftables::table::{FORWARD, Hook, INPUT, POSTROUTING, PREROUTING, Table};
 use crate::nftables::{Batch, Family};
@@ -23,9 +24,12 @@ pub fn packets(environment: &Environment) -> Batch {
         among_members(environment, &bridge, &mut table);
     }
     table.chain("to_host", Hook { number: INPUT, priority: -10, kind: "filter" });
-    to_host(&bridge).iter().for_each(|rule| table.rule("to_host", rule));
-    table.chain("through_host", Hook { number: FORWARD, priority: -10, kind: "filter" });
-    through_host(&bridge, environment.outside).iter().for_each(|rule| table.rule("through_host", rule));
+    to_host(&bridge, environment).iter().for_each(|rule| table.rule("to_host", rule));
+    // Where a packet goes from one environment to another, that of its sender stops it, and counts it.
+    table.chain("from_members", Hook { number: FORWARD, priority: -20, kind: "filter" });
+    from_members(&bridge, environment).iter().for_each(|rule| table.rule("from_members", rule));
+    table.chain("to_members", Hook { number: FORWARD, priority: -10, kind: "filter" });
+    to_members(&bridge).iter().for_each(|rule| table.rule("to_members", rule));
     if environment.outside {
         table.chain("outwards", Hook { number: POSTROUTING, priority: 100, kind: "nat" });
         for range in &environment.subnets {
@@ -64,12 +68,17 @@ fn bridges_show_frames() -> bool {
 /// Of connections that are known: `established` and `related`.
 fn known() -> Rule {
     const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
-    vec![
-        tracking(Tracking::State, FIRST),
-        and(&ESTABLISHED_OR_RELATED.to_ne_bytes()),
-        differs(&[0; 4]),
-        accept(),
-    ]
+    vec![tracking(Tracking::State, FIRST), and(&ESTABLISHED_OR_RELATED.to_ne_bytes()), differs(&[0; 4])]
+}
+
+/// Of connections that members answer in. An error that a member reports is `related` to whichever connection it names.
+fn answers(environment: &Environment) -> Vec<Rule> {
+    let from = |range: &Subnet| {
+        let v4 = range.network().is_ipv4();
+        let key = if v4 { Tracking::SourceV4 } else { Tracking::SourceV6 };
+        rule([known(), within(tracking_reply(key, FIRST), range)])
+    };
+    environment.subnets.iter().map(from).collect()
 }
 
 /// Of connections that a port of this host has led to a member.
@@ -78,7 +87,7 @@ fn published() -> Rule {
 }
 
 /// Members answer this host, and find its link-layer address.
-fn to_host(bridge: &[u8]) -> Vec<Rule> {
+fn to_host(bridge: &[u8], environment: &Environment) -> Vec<Rule> {
     let from = || is(meta(Meta::InputLink, FIRST), bridge);
     let discovery = |kind: u8| {
         rule([
@@ -91,25 +100,41 @@ fn to_host(bridge: &[u8]) -> Vec<Rule> {
             vec![accept()],
         ])
     };
-    vec![rule([from(), known()]), discovery(135), discovery(136), rule([from(), stop(HOST)])]
+    let mut rules: Vec<Rule> =
+        answers(environment).into_iter().map(|answer| rule([from(), answer, vec![accept()]])).collect();
+    rules.extend([discovery(135), discovery(136), rule([from(), stop(HOST)])]);
+    rules
 }
 
-fn through_host(bridge: &[u8], outside: bool) -> Vec<Rule> {
+/// Frames of a bridge are shown to both chains, too, where br_netfilter is loaded.
+fn between_members(bridge: &[u8]) -> Rule {
+    rule([
+        is(meta(Meta::InputLink, FIRST), bridge),
+        is(meta(Meta::OutputLink, FIRST), bridge),
+        vec![accept()],
+    ])
+}
+
+fn from_members(bridge: &[u8], environment: &Environment) -> Vec<Rule> {
     let from = || is(meta(Meta::InputLink, FIRST), bridge);
-    let to = || is(meta(Meta::OutputLink, FIRST), bridge);
     let any_of_ours = is(meta(Meta::OutputLink, FIRST), names::LINK_PREFIX.as_bytes());
-    let mut rules = vec![
-        // Frames of a bridge are shown here too where br_netfilter is loaded.
-        rule([from(), to(), vec![accept()]]),
-        rule([from(), any_of_ours, stop(OUTSIDE)]),
-        rule([from(), published(), known()]),
-        rule([to(), published(), vec![accept()]]),
-    ];
-    let verdict = if outside { vec![accept()] } else { stop(OUTSIDE) };
-    rules.push(rule([from(), verdict]));
-    rules.push(rule([to(), known()]));
-    rules.push(rule([to(), stop(OUTSIDE)]));
+    let mut rules = vec![between_members(bridge), rule([from(), any_of_ours, stop(OUTSIDE)])];
+    if !environment.outside {
+        let answers = answers(environment).into_iter();
+        rules.extend(answers.map(|answer| rule([from(), published(), answer, vec![accept()]])));
+        rules.push(rule([from(), stop(OUTSIDE)]));
+    }
     rules
+}
+
+fn to_members(bridge: &[u8]) -> Vec<Rule> {
+    let to = || is(meta(Meta::OutputLink, FIRST), bridge);
+    vec![
+        between_members(bridge),
+        rule([to(), published(), vec![accept()]]),
+        rule([to(), known(), vec![accept()]]),
+        rule([to(), stop(OUTSIDE)]),
+    ]
 }
 
 /// What leaves by another link than the bridge has this host's address.
