@@ -57,6 +57,16 @@ export class NetworkHost implements AsyncDisposable {
     return must([...this.stage.within, ...argv]);
   }
 
+  /** Connects this host with another by a pair of links, "lan" here and "wan" there. */
+  async connect(other: NetworkHost, [here, there]: readonly [string, string]): Promise<void> {
+    const far = String(other.holder.pid);
+    await this.must("ip", "link", "add", "lan", "type", "veth", "peer", "name", "wan", "netns", far);
+    for (const [host, link, address] of [[this, "lan", here], [other, "wan", there]] as const) {
+      await host.must("ip", "address", "add", address, "dev", link);
+      await host.must("ip", "link", "set", link, "up");
+    }
+  }
+
   /** The names of all links but loopback's. */
   async links(): Promise<string[]> {
     const text = await Deno.readTextFile(`/proc/${this.holder.pid}/net/dev`);
