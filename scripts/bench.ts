@@ -1,15 +1,16 @@
 /**
  * Measures pause, snapshot and restore at several sizes, and the same for criu where it is on PATH; what virtual ids
- * cost the calls that bear them; and what clones of templates in memory cost. Figures are medians, with the lowest and highest; machines are noisy, so compare within
- * one run.
+ * cost the calls that bear them; what clones of templates in memory cost; and what virtual network environments do. Figures are medians, with the lowest
+ * and highest; machines are noisy, so compare within one run.
  *
- *     deno task bench [--only snapshots|ids|templates] [--rounds N] [--sizes 16,256,1024]
+ *     deno task bench [--only snapshots|ids|templates|networks] [--rounds N] [--sizes 16,256,1024]
  *         [--template-sizes 64,256,1024,4096]
  */
 
 import { parseArgs } from "node:util";
 import { show, summarise, table } from "./bench/statistics.ts";
 import { Criu, type Round, Stasis, type Tool } from "./bench/tools.ts";
+import { benchNetworks } from "./bench/networks.ts";
 import { benchTemplates } from "./bench/templates.ts";
 import { benchVirtualIds } from "./bench/virtual_ids.ts";
 
@@ -26,7 +27,7 @@ const { values } = parseArgs({
 const MIB = 1 << 20;
 const product = new URL("../dist/stasis", import.meta.url).pathname;
 const rounds = Number(values.rounds);
-const PARTS = ["snapshots", "ids", "templates"];
+const PARTS = ["snapshots", "ids", "templates", "networks"];
 if (values.only !== undefined && !PARTS.includes(values.only)) {
   throw new Error(`Could not measure "${values.only}": --only takes one of ${PARTS.join(", ")}`);
 }
@@ -42,6 +43,11 @@ if (wanted("ids")) {
 if (wanted("templates")) {
   console.log("\ntemplates in memory");
   await benchTemplates(product, rounds, values["template-sizes"].split(",").map(Number));
+}
+
+if (wanted("networks")) {
+  console.log("\nvirtual network environments");
+  await benchNetworks(product, rounds);
 }
 
 async function benchSnapshots(sizes: readonly number[]): Promise<void> {
