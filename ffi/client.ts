@@ -18,6 +18,10 @@ export interface Job<T> {
   progress(): Progress;
   /** Asks the operation to stop at its next safe point; `done` then rejects with code `interrupted`. */
   cancel(): void;
+  /** Waits until the operation stands before that gate; false when it has ended instead. */
+  reached(gate: number): Promise<boolean>;
+  /** Lets the operation pass all gates up to that one. */
+  open(gate: number): void;
 }
 
 /** What commands need of the engine; tests put another one in its place. */
@@ -47,6 +51,8 @@ export class Client implements Engine {
       done: finish<Response<Op>>(native, id),
       progress: () => readProgress(native, id),
       cancel: () => void native.stasis_cancel(id),
+      reached: (gate) => awaitGate(native, id, gate),
+      open: (gate) => void native.stasis_open_gate(id, gate),
     };
   }
 
@@ -66,6 +72,14 @@ const UNITS = ["none", "bytes", "processes", "applications"] as const;
 async function finish<T>(native: Native, job: bigint): Promise<T> {
   while (await native.stasis_wait(job, WAIT_MS) === 0);
   return decode<T>(take(native, job));
+}
+
+async function awaitGate(native: Native, job: bigint, gate: number): Promise<boolean> {
+  const REACHED = 1;
+  let found = 0;
+  while (found === 0) found = await native.stasis_await_gate(job, gate, WAIT_MS);
+  // The job is forgotten once its answer has been taken.
+  return found === REACHED;
 }
 
 /** Asks for the length first; the answer is forgotten over there once it has been copied. */

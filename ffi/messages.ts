@@ -33,6 +33,8 @@ export interface Label {
   created: string;
   /** Of a clone. */
   origin?: Origin;
+  /** The id of the chain that it was taken as a part of. */
+  chain?: string;
 }
 
 /** What an application is a clone of, by itself or by the snapshot that it comes from. */
@@ -322,7 +324,31 @@ export interface SnapshotRequest {
   stop: boolean;
   label: Label;
   tcp?: Tcp;
+  /** Where the folder is to lie in the end, if the caller moves it. */
+  place?: string;
 }
+
+/** Of several applications at one moment. The operation waits at the gates of `SNAPSHOT_GATES`. */
+export interface TogetherRequest {
+  snapshots: (SnapshotRequest & { home: Home })[];
+  /** How long they may wait for each other. */
+  patience_ms: number;
+}
+
+/**
+ * Where applications that are captured together wait for each other (`native/crates/engine/src/snapshot/together.rs`): ready to be
+ * stopped; still, and nothing that is sent reaches them; captured, so that they run on behind it; complete and on disk.
+ */
+export const SNAPSHOT_GATES = { prepared: 1, frozen: 2, collected: 3, saved: 4 } as const;
+
+/**
+ * Where applications that come back together do (`native/crates/engine/src/restore/together.rs`): complete, and nothing of them to
+ * be seen; linked, so that they live behind it.
+ */
+export const RESTORE_GATES = { built: 1, linked: 2 } as const;
+
+/** What became of one of several; `first` is the one for whose sake the others failed. */
+export type BackOutcome = { made: Restored } | { failed: { fault: Fault; first: boolean } };
 
 export interface SnapshotTaken {
   dir: string;
@@ -421,7 +447,12 @@ export interface Operations {
   ids: { request: IdsRequest; response: { rows: IdRow[] } };
   remove: { request: { aid: string }; response: unknown };
   snapshot: { request: SnapshotRequest; response: SnapshotTaken };
+  snapshot_together: { request: TogetherRequest; response: { taken: SnapshotTaken[] } };
   restore: { request: RestoreRequest; response: Restored };
+  restore_together: {
+    request: { restores: (RestoreRequest & { home: Home })[] };
+    response: { outcomes: BackOutcome[] };
+  };
   clone: { request: CloneRequest; response: { outcomes: CloneOutcome[] } };
   load: { request: { dir: string; name: string; limit_bytes: number }; response: Resident };
   unload: { request: { name: string }; response: Resident };

@@ -201,7 +201,7 @@ async function removeClones(session: Session, clones: readonly Clone[]): Promise
   const left: string[] = [];
   await Promise.all(clones.map(async ({ aid, plan }) => {
     try {
-      await removeClone(session, aid);
+      await removeAgain(session, aid);
     } catch (thrown) {
       const { message, causes = [] } = faultOf(thrown);
       left.push(`"${plan.name}" (${aid}) is still there: ${[message, ...causes].join(": ")}`);
@@ -210,7 +210,8 @@ async function removeClones(session: Session, clones: readonly Clone[]): Promise
   return { removed: clones.length - left.length, left };
 }
 
-async function removeClone({ engine }: Session, aid: string): Promise<void> {
+/** Ends an application that this command has made, and forgets it. */
+export async function removeAgain({ engine }: Session, aid: string): Promise<void> {
   try {
     await engine.start("signal", { aid, signal: numberOf("SIGKILL") }).done;
   } catch (error) {

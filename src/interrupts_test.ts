@@ -26,6 +26,8 @@ Deno.test("a signal cancels the operation under way, and its end is awaited", as
     done: new Promise((_, reject) => end = reject),
     progress: () => ({ phase: 0, done: 0, total: 0, unit: "none" }),
     cancel: () => void cancels++,
+    reached: () => Promise.resolve(false),
+    open: () => {},
   };
   const engine = { start: () => job, version: () => "" } as Engine;
   const silent = { terminal: false, columns: () => undefined, write: () => {} };

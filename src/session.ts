@@ -1,10 +1,12 @@
 import { resolve } from "node:path";
-import type { Engine } from "../ffi/client.ts";
+import type { Engine, Job } from "../ffi/client.ts";
 import { StasisError } from "../ffi/error.ts";
 import type { Application, Home, Operation, Request, Response } from "../ffi/messages.ts";
 import { byRelevance, resolveApplication } from "./catalog/applications.ts";
 import { isFolder, storeOf } from "./catalog/home.ts";
 import { catalogue, parseReference, pick, type Reference, type Snapshot } from "./catalog/snapshots.ts";
+import { listChains } from "./chains/records.ts";
+import { settleStagings } from "./chains/staging.ts";
 import type { Interrupting, Interrupts } from "./interrupts.ts";
 import type { Output, OutputOptions } from "./ui/output.ts";
 import { withProgress } from "./ui/progress.ts";
@@ -32,8 +34,15 @@ export class Session {
     readonly caller: Caller,
   ) {}
 
-  /** Runs an operation to its end, with progress. A signal cancels it; the end is awaited all the same. */
-  async perform<Op extends Operation>(operation: Op, request: Request<Op>): Promise<Response<Op>> {
+  /**
+   * Runs an operation to its end, with progress. A signal cancels it; the end is awaited all the same. `during` leads it through its
+   * gates, and cancels it by throwing.
+   */
+  async perform<Op extends Operation>(
+    operation: Op,
+    request: Request<Op>,
+    during?: (job: Job<Response<Op>>) => Promise<void>,
+  ): Promise<Response<Op>> {
     const job = this.engine.start(operation, request);
     let heard: Interrupting | undefined;
     const listening = this.interrupts.take((signal) => {
@@ -41,7 +50,10 @@ export class Session {
       job.cancel();
     });
     try {
-      return await withProgress(job, this.output);
+      const [led, done] = await Promise.allSettled([lead(job, during), withProgress(job, this.output)]);
+      if (led.status === "rejected") throw led.reason;
+      if (done.status === "rejected") throw done.reason;
+      return done.value;
     } finally {
       listening[Symbol.dispose]();
       // The operation may have come to its end all the same, and the command may have more to do.
@@ -68,7 +80,8 @@ export class Session {
   async snapshots(): Promise<Snapshot[]> {
     const folder = storeOf(this.home);
     if (!isFolder(folder)) return [];
-    return catalogue((await this.perform("list", { folder })).snapshots);
+    settleStagings(this.home);
+    return catalogue((await this.perform("list", { folder })).snapshots, listChains(this.home));
   }
 
   /** The folder of the snapshot that the user means by an id, `APP@latest` or a path. */
@@ -93,5 +106,14 @@ export class Session {
   /** A path that the user gave, as seen from anywhere. */
   absolute(path: string): string {
     return resolve(this.caller.cwd, path);
+  }
+}
+
+async function lead<T>(job: Job<T>, during?: (job: Job<T>) => Promise<void>): Promise<void> {
+  try {
+    await during?.(job);
+  } catch (error) {
+    job.cancel();
+    throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { StasisError } from "../../ffi/error.ts";
 import type { Label, Listed } from "../../ffi/messages.ts";
+import { chainOf, type ChainRecord } from "../chains/records.ts";
 
 /** A snapshot of the store, as its label and its image describe it. */
 export interface Snapshot {
@@ -15,6 +16,8 @@ export interface Snapshot {
   processes: number;
   /** Why the image cannot be used. */
   damaged?: string;
+  /** The chain that it is a part of. */
+  chain?: string;
 }
 
 /** What a user may mean by a snapshot: a folder, or something that the store is asked for. */
@@ -35,8 +38,12 @@ export function parseReference(given: string): Reference {
 }
 
 /** The snapshots of the store, newest first. What cannot be read is kept, under the name of its folder. */
-export function catalogue(listed: readonly Listed[]): Snapshot[] {
-  return listed.map(fromListed).sort((one, other) => other.created.localeCompare(one.created));
+export function catalogue(listed: readonly Listed[], chains: readonly ChainRecord[] = []): Snapshot[] {
+  const snapshots = listed.map(fromListed).map((one) => {
+    const chain = chainOf(chains, one.id);
+    return chain === undefined ? one : { ...one, chain: chain.id };
+  });
+  return snapshots.sort((one, other) => other.created.localeCompare(one.created));
 }
 
 /** The snapshot that `reference` means within the store. */

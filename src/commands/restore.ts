@@ -1,11 +1,16 @@
 import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
-import type { Inspection, Restored, RestoreRequest } from "../../ffi/messages.ts";
+import { StasisError } from "../../ffi/error.ts";
+import type { Inspection, Restored, RestoreRequest, Tcp, Volumes } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { stayWith } from "../attachment.ts";
+import { restoreChain } from "../chains/bringing.ts";
+import { chainMeant } from "../chains/finding.ts";
+import type { Ways } from "../chains/restoring.ts";
 import { checkName, freeName } from "../catalog/names.ts";
 import { originOf } from "../catalog/origin.ts";
 import { networkOption } from "../network.ts";
 import type { Open, Session } from "../session.ts";
+import { reportAll } from "../ui/chains.ts";
 import { formatDuration } from "../ui/format.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
 import { joinForRestore, vneOption, type Wish } from "../vne/joining.ts";
@@ -15,11 +20,17 @@ import { publishOption, reportPublished } from "../vne/publishing.ts";
 
 /** `stasis restore`: brings a snapshot back. */
 export function restore(open: Open): CommandUnknownOpts {
-  return verb("restore", "Bring a snapshot back and let it run")
-    .usage("[options] (SNAPSHOT | DIR)")
-    .argument("<snapshot>", "an id, the beginning of one, APP@latest, APP@2, or a folder")
+  return verb("restore", "Bring a snapshot back and let it run, or all of a chain")
+    .usage("[options] (SNAPSHOT | DIR | CHAIN)")
+    .argument(
+      "<snapshot>",
+      "an id, the beginning of one, APP@latest, APP@2, or a folder; or the id of a chain",
+    )
     .option("-d, --detach", "leave it running in the background")
-    .option("--name <NAME>", "call it NAME (default: the name it had, with a number if that is taken)")
+    .option(
+      "--name <NAME>",
+      "call it NAME, or all of a chain NAME-... (default: the name it had, with a number if that is taken)",
+    )
     .option("--file <OLD=NEW>", "open NEW where it had OLD open; may be given more than once", collect)
     .addOption(
       new Option("--tcp <WHAT>", "go on with TCP connections, or restore them closed (default: keep)")
@@ -36,6 +47,10 @@ export function restore(open: Open): CommandUnknownOpts {
     .addOption(publishOption())
     .action(async (given, options, command) => {
       const session = open(outputOptions(command));
+      const chain = await chainMeant(session, given);
+      if (chain !== undefined) {
+        return reportAll(session, chain, await restoreChain(session, chain, waysOf(session, options)));
+      }
       const dir = await session.snapshotFolder(given);
       const files = filesOf(session, options.file ?? []);
       const inspection = await session.perform("inspect", { dir });
@@ -56,6 +71,32 @@ export function restore(open: Open): CommandUnknownOpts {
       if (detach) report(session, restored);
       else session.exitCode = await stayWith(session, targetOf(restored));
     });
+}
+
+/** What a restore of several can be told: what concerns one of them alone is refused. */
+function waysOf(session: Session, options: Wish & Chosen): Ways {
+  const own = ["vne", "network", "publish"] as const;
+  const given = own.filter((one) => options[one] !== undefined);
+  if (given.length > 0) {
+    throw StasisError.of("usage", `Could not use --${given[0]} with a chain`, {
+      causes: ["its applications come back in the networks that they were in"],
+      hint: "Restore them one by one, or use stasis vne restore",
+    });
+  }
+  const { name, tcp, volumes, file } = options;
+  return {
+    files: filesOf(session, file ?? []),
+    ...(name !== undefined && { prefix: checkName(name) }),
+    ...(tcp !== undefined && { tcp }),
+    ...(volumes !== undefined && { volumes }),
+  };
+}
+
+interface Chosen {
+  name?: string | undefined;
+  tcp?: Tcp | undefined;
+  volumes?: Volumes | undefined;
+  file?: string[] | undefined;
 }
 
 /** The application has its address in its own record once it runs, and the claim has done its duty. */

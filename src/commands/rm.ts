@@ -4,8 +4,11 @@ import type { Application } from "../../ffi/messages.ts";
 import { resolveApplication } from "../catalog/applications.ts";
 import { discardSnapshot } from "../catalog/discard.ts";
 import { parseReference, pick, type Snapshot } from "../catalog/snapshots.ts";
+import { chainMeant } from "../chains/finding.ts";
+import { type ChainRecord, dropRecord } from "../chains/records.ts";
 import type { Open, Session } from "../session.ts";
 import { faultOf, showFault } from "../ui/errors.ts";
+import { count } from "../ui/format.ts";
 import { outputOptions, verb } from "../verb.ts";
 import { tellOf } from "../vne/meeting.ts";
 import { forgetNames } from "../vne/newcomers.ts";
@@ -18,8 +21,8 @@ interface Meaning {
 
 /** `stasis rm`: forgets applications that ended, and snapshots. */
 export function rm(open: Open): CommandUnknownOpts {
-  return verb("rm", "Remove applications that have ended, or snapshots of the store")
-    .argument("<target...>", "names or AIDs of applications, ids of snapshots, APP@latest, APP@2")
+  return verb("rm", "Remove applications that have ended, or snapshots and chains of the store")
+    .argument("<target...>", "names or AIDs of applications, ids of snapshots or chains, APP@latest, APP@2")
     .action(async (targets, _options, command) => {
       const session = open(outputOptions(command));
       for (const target of targets) await removeOrReport(session, target);
@@ -39,6 +42,8 @@ async function removeOrReport(session: Session, given: string): Promise<void> {
 }
 
 async function remove(session: Session, given: string): Promise<void> {
+  const chain = await chainMeant(session, given);
+  if (chain !== undefined) return await removeChain(session, chain);
   const { application, snapshot } = await meaning(session, given);
   if (application !== undefined) await removeApplication(session, application);
   if (snapshot !== undefined) removeSnapshot(session, snapshot);
@@ -86,7 +91,28 @@ async function removeApplication(session: Session, { aid, name, network }: Appli
   await tellOf(session, [network]);
 }
 
-function removeSnapshot(session: Session, { id, dir }: Snapshot): void {
+/** The record goes first: what a command that is killed leaves are ordinary snapshots. */
+async function removeChain(session: Session, chain: ChainRecord): Promise<void> {
+  const found = await session.snapshots();
+  dropRecord(session.home, chain.id);
+  const own = chain.members.filter(({ host }) => host === undefined);
+  for (const { id, dir } of found.filter(({ id }) => own.some(({ snapshot }) => snapshot === id))) {
+    discardSnapshot(session.home, id, dir);
+  }
+  if (session.output.json) session.output.object({ removed: "chain", id: chain.id });
+  session.output.talk(`Removed the chain ${chain.id} with ${count(own.length, "snapshot")}`);
+  const elsewhere = new Set(chain.members.flatMap(({ host }) => host ?? []));
+  for (const host of elsewhere) session.output.talk(`On ${host} there is its part: stasis rm ${chain.id}`);
+}
+
+/** A chain that is not whole is none. */
+function removeSnapshot(session: Session, { id, dir, chain }: Snapshot): void {
+  if (chain !== undefined) {
+    throw StasisError.of("usage", `Could not remove the snapshot ${id}`, {
+      causes: [`it is a part of the chain ${chain}, which could not be restored without it`],
+      hint: `Remove the whole chain: stasis rm ${chain}`,
+    });
+  }
   discardSnapshot(session.home, id, dir);
   if (session.output.json) session.output.object({ removed: "snapshot", id });
   session.output.talk(`Removed the snapshot ${id}`);

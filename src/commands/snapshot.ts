@@ -1,12 +1,15 @@
 import { dirname } from "node:path";
 import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
-import type { Label, Origin, SnapshotTaken, Target } from "../../ffi/messages.ts";
+import type { Application, Label, Origin, SnapshotTaken, Target } from "../../ffi/messages.ts";
 import { makePrivateFolder, storeOf } from "../catalog/home.ts";
 import { newId } from "../catalog/names.ts";
 import { exists } from "../catalog/tree.ts";
+import { takeChain } from "../chains/coordinating.ts";
+import { mannerOf, patienceOption } from "../chains/manner.ts";
 import { parsePid } from "../pid.ts";
 import type { Open, Session } from "../session.ts";
+import { reportChain } from "../ui/chains.ts";
 import { formatEnding } from "../ui/ending.ts";
 import { describeTaken } from "../ui/snapshots.ts";
 import { collect, outputOptions, verb } from "../verb.ts";
@@ -20,11 +23,11 @@ interface Subject {
   origin?: Origin;
 }
 
-/** `stasis snapshot`: captures an application or a process tree. */
+/** `stasis snapshot`: captures an application, several at one moment, or a process tree. */
 export function snapshot(open: Open): CommandUnknownOpts {
-  return verb("snapshot", "Take a snapshot of an application, which runs on")
-    .usage("[options] (APP | --pid PID)")
-    .argument("[app]", "the application's name or AID")
+  return verb("snapshot", "Take a snapshot of an application, or one of several at one moment; they run on")
+    .usage("[options] (APP... | --pid PID)")
+    .argument("[app...]", "names or AIDs of applications; several are a chain: all or none")
     .option("--pid <PID>", "take the process PID and its descendants, which stasis did not start", parsePid)
     .option("--out <DIR>", "make the folder DIR instead of putting the snapshot into the store")
     .option("--stop", "leave no process of it once the snapshot is complete")
@@ -33,8 +36,20 @@ export function snapshot(open: Open): CommandUnknownOpts {
       new Option("--tcp <WHAT>", "capture TCP connections as they are, or as closed (default: keep)")
         .choices(["keep", "close"] as const),
     )
-    .action(async (app, options, command) => {
+    .addOption(patienceOption())
+    .action(async (apps, options, command) => {
       const session = open(outputOptions(command));
+      if (apps.length > 1) {
+        const applications = await severalOf(session, apps, options);
+        if (applications.length > 1) {
+          return reportChain(
+            session,
+            await takeChain(session, applications, mannerOf(options)),
+            options.stop === true,
+          );
+        }
+      }
+      const [app] = apps;
       const subject = await subjectOf(session, app, options.pid);
       const id = newId();
       const out = placeFor(session, id, options.out);
@@ -59,15 +74,36 @@ async function subjectOf(session: Session, app?: string, pid?: number): Promise<
     });
   }
   if (pid !== undefined) return { target: { pid }, title: `process ${pid}` };
-  const application = await session.application(app ?? "");
-  const { aid, name } = application;
-  if (application.state !== "running") {
-    throw StasisError.of("no_target", `Could not take a snapshot of "${name}"`, {
-      causes: [application.state === "lost" ? "it is lost" : `it has ended: ${formatEnding(application)}`],
+  const { aid, name, origin } = await runningOf(session, app ?? "");
+  return { target: { aid }, title: `"${name}"`, name, aid, ...(origin !== undefined && { origin }) };
+}
+
+async function runningOf(session: Session, app: string): Promise<Application> {
+  const application = await session.application(app);
+  if (application.state === "running") return application;
+  throw StasisError.of("no_target", `Could not take a snapshot of "${application.name}"`, {
+    causes: [application.state === "lost" ? "it is lost" : `it has ended: ${formatEnding(application)}`],
+  });
+}
+
+/** The applications of a chain, each once. */
+async function severalOf(
+  session: Session,
+  apps: readonly string[],
+  { pid, out }: { pid?: number | undefined; out?: string | undefined },
+): Promise<Application[]> {
+  if (pid !== undefined || out !== undefined) {
+    throw StasisError.of("usage", "Could not take one snapshot of several applications", {
+      causes: [pid === undefined ? "--out names one folder" : "--pid is of what stasis did not start"],
+      hint: "A chain is of applications, and goes into the store",
     });
   }
-  const { origin } = application;
-  return { target: { aid }, title: `"${name}"`, name, aid, ...(origin !== undefined && { origin }) };
+  const found = new Map<string, Application>();
+  for (const app of apps) {
+    const application = await runningOf(session, app);
+    found.set(application.aid, application);
+  }
+  return [...found.values()];
 }
 
 /** The folder that the engine is to create; it makes none over one that has something in it. */

@@ -62,7 +62,13 @@ export class FakeEngine implements Engine {
     const given = this.answers[op] ?? this.#unasked(op, request);
     const answer = typeof given === "function" ? given(request) : given;
     const done = answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer as T);
-    return { done, progress: () => ({ phase: 0, done: 0, total: 0, unit: "none" }), cancel: () => {} };
+    return {
+      done,
+      progress: () => ({ phase: 0, done: 0, total: 0, unit: "none" }),
+      cancel: () => {},
+      reached: () => Promise.resolve(!(answer instanceof Error)),
+      open: () => {},
+    };
   }
 
   version(): string {

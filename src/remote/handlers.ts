@@ -1,6 +1,10 @@
 /** What other hosts may ask of this one; each area answers for itself. */
 
+import { CHAIN_HANDLERS } from "../chains/answers.ts";
 import { VNE_HANDLERS } from "../vne/answers.ts";
 import type { Handler } from "./serving.ts";
 
-export const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([...VNE_HANDLERS]);
+export const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+  ...VNE_HANDLERS,
+  ...CHAIN_HANDLERS,
+]);

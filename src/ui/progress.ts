@@ -19,6 +19,7 @@ const PHASES: Readonly<Record<number, string>> = {
   7: "loading memory",
   8: "waiting for processes to end",
   9: "making clones",
+  10: "waiting for each other",
 };
 
 /** Draws an operation's progress on a terminal until it has ended, and leaves the line as it was. */

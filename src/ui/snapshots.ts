@@ -14,7 +14,11 @@ const COLUMNS = [
 
 /** The table of `stasis snapshots`. */
 export function renderSnapshots(snapshots: readonly Snapshot[], width?: number): string[] {
-  return renderTable(COLUMNS, snapshots.map(row), width);
+  if (snapshots.every(({ chain }) => chain === undefined)) {
+    return renderTable(COLUMNS, snapshots.map(row), width);
+  }
+  const columns = COLUMNS.toSpliced(2, 0, { title: "CHAIN" });
+  return renderTable(columns, snapshots.map((one) => row(one).toSpliced(2, 0, one.chain ?? "")), width);
 }
 
 function row(one: Snapshot): string[] {

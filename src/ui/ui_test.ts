@@ -80,6 +80,8 @@ Deno.test("progress is drawn after half a second, on a terminal only, and cleare
       done,
       progress: () => ({ phase: 0, done: 0, total: 0, unit: "none" }),
       cancel: () => {},
+      reached: () => Promise.resolve(false),
+      open: () => {},
     };
     strictEqual(await withProgress(job, output), 5);
     strictEqual(stderr().includes("working"), terminal);

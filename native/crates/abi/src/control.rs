@@ -1,6 +1,6 @@
-//! What an operation and its caller share while it runs: progress counters one way, a cancel word the other.
+//! What an operation and its caller share while it runs: progress counters one way, a cancel word the other, and gates.
 
-use crate::{Code, Fault};
+use crate::{Code, Fault, Gates};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -26,6 +26,8 @@ pub enum Phase {
     Ending = 8,
     /// Making clones.
     Cloning = 9,
+    /// Waiting for other applications of the chain.
+    Meeting = 10,
 }
 
 /// What the counters count.
@@ -47,6 +49,7 @@ pub struct Control {
     total: AtomicU64,
     unit: AtomicU64,
     cancelled: Arc<AtomicBool>,
+    gates: Arc<Gates>,
 }
 
 impl Control {
@@ -58,7 +61,7 @@ impl Control {
     /// For a part of the operation: cancelled together with it, with counters that nobody reads.
     #[must_use]
     pub fn part(&self) -> Self {
-        Self { cancelled: Arc::clone(&self.cancelled), ..Self::default() }
+        Self { cancelled: Arc::clone(&self.cancelled), gates: Arc::clone(&self.gates), ..Self::default() }
     }
 
     /// Begins a phase: nothing done yet, `total` units to do (0 when it is not known).
@@ -88,6 +91,13 @@ impl Control {
     /// Asks the operation to stop at its next safe point.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
+        self.gates.nudge();
+    }
+
+    /// The points at which the operation waits for its caller.
+    #[must_use]
+    pub fn gates(&self) -> &Gates {
+        &self.gates
     }
 
     /// Whether the caller asked for the operation to stop.

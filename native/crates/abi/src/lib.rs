@@ -7,6 +7,7 @@ mod control;
 pub mod edits;
 mod fault;
 pub mod frame;
+mod gates;
 pub mod interposition;
 pub mod network;
 pub mod request;
@@ -15,3 +16,4 @@ pub mod wire;
 
 pub use control::{Control, Phase, Unit};
 pub use fault::{Code, Fault};
+pub use gates::{Gates, Reached};

@@ -185,6 +185,21 @@ requests! {
         label: serde_json::Value,
         #[serde(default)]
         tcp: Tcp,
+        /// Where the folder is to lie in the end, if the caller moves it.
+        #[serde(default)]
+        place: Option<PathBuf>,
+    }
+    /// Capture several applications at one moment, all or none. The caller lets them pass four gates (`abi::Gates`).
+    SnapshotTogether {
+        /// Each of one application, with its name in the label; all with the same `stop`.
+        snapshots: Vec<Snapshot>,
+        /// How long they may wait for each other.
+        patience_ms: u64,
+    }
+    /// Bring several snapshots back at one moment, all or none. The caller lets them pass two gates (`abi::Gates`).
+    RestoreTogether {
+        /// Each with a name, and detached.
+        restores: Vec<Restore>,
     }
     /// Bring a snapshot back.
     Restore {

@@ -6,6 +6,7 @@
 
 use crate::fence::guard;
 use crate::jobs;
+use abi::Reached;
 use std::ffi::c_char;
 use std::slice;
 use std::time::Duration;
@@ -83,6 +84,34 @@ pub extern "C" fn stasis_cancel(job: u64) -> i32 {
     guard(-1, || match jobs::find(job) {
         Some(job) => {
             job.control.cancel();
+            0
+        }
+        None => -1,
+    })
+}
+
+/// Waits until a job stands before a gate (`abi::Gates`): 1 when it does, 2 when it has ended, 0 when `timeout_ms` passed first,
+/// -1 when there is no such job.
+#[unsafe(no_mangle)]
+pub extern "C" fn stasis_await_gate(job: u64, gate: u32, timeout_ms: u32) -> i32 {
+    guard(-1, || match jobs::find(job) {
+        Some(job) => {
+            match job.control.gates().await_reached(gate, Duration::from_millis(timeout_ms.into())) {
+                Reached::NotYet => 0,
+                Reached::Gate => 1,
+                Reached::End => 2,
+            }
+        }
+        None => -1,
+    })
+}
+
+/// Lets a job pass all gates up to this one: 0, or -1 when there is no such job.
+#[unsafe(no_mangle)]
+pub extern "C" fn stasis_open_gate(job: u64, gate: u32) -> i32 {
+    guard(-1, || match jobs::find(job) {
+        Some(job) => {
+            job.control.gates().open(gate);
             0
         }
         None => -1,

@@ -32,6 +32,7 @@ impl Job {
         let response = fence::respond(request, &self.control);
         *lock(&self.response) = Some(response);
         self.finished.notify_all();
+        self.control.gates().end();
     }
 }
 

@@ -25,6 +25,10 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
     let op = op.as_ref().and_then(Value::as_str).unwrap_or_default();
     match op {
         "snapshot" => answer(request, control, snapshot::take),
+        "snapshot_together" => answer(request, control, snapshot::together::take),
+        "restore_together" => answer(request, control, |request, control| {
+            restore::together::bring_back(request, programs.init, control)
+        }),
         "restore" => answer(request, control, |request, control| {
             restore::bring_back(request, programs.init.into(), control)
         }),

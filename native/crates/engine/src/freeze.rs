@@ -12,8 +12,8 @@ use tracee::{Interrupted, Stopped};
 
 const CAP_SYS_PTRACE: u32 = 19;
 const CAP_SYS_ADMIN: u32 = 21;
-/// How long a thread may take to stop before it is taken for stuck in the kernel.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a thread may take to stop before it is taken for stuck in the kernel, where nobody is in a greater hurry.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A thread that is held, and whether its process was stopped by a signal before.
 #[derive(Debug)]
@@ -41,9 +41,10 @@ impl FrozenProcess {
 }
 
 /// A tree all of whose threads are stopped. Dropping it lets them go on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FrozenTree {
     pub processes: Vec<FrozenProcess>,
+    patience: Duration,
     /// Threads have the filter of their capsule, which may stay in force.
     filtered: bool,
     seized: HashSet<i32>,
@@ -52,7 +53,7 @@ pub struct FrozenTree {
 impl FrozenTree {
     /// Stops `roots` and all their descendants, parents before children.
     pub fn freeze(roots: &[i32]) -> Result<Self> {
-        let mut tree = Self::default();
+        let mut tree = Self::empty(false, PATIENCE);
         for &root in roots {
             tree.freeze_from(root)?;
             if tree.find(root).is_some_and(FrozenProcess::is_zombie) {
@@ -63,9 +64,9 @@ impl FrozenTree {
     }
 
     /// Stops the descendants of `keeper`, which goes on running and may adopt orphans meanwhile. `filtered`: they have the
-    /// filter of their capsule.
-    pub fn freeze_below(keeper: i32, filtered: bool) -> Result<Self> {
-        let mut tree = Self { filtered, processes: Vec::new(), seized: HashSet::new() };
+    /// filter of their capsule. `patience`: how long a thread may take.
+    pub fn freeze_below(keeper: i32, filtered: bool, patience: Duration) -> Result<Self> {
+        let mut tree = Self::empty(filtered, patience);
         loop {
             let children = procfs::children(keeper).explain(|| children_of(keeper))?;
             let fresh: Vec<i32> = children.into_iter().filter(|pid| !tree.holds(*pid)).collect();
@@ -79,6 +80,10 @@ impl FrozenTree {
                 }
             }
         }
+    }
+
+    fn empty(filtered: bool, patience: Duration) -> Self {
+        Self { processes: Vec::new(), patience, filtered, seized: HashSet::new() }
     }
 
     fn holds(&self, pid: i32) -> bool {
@@ -133,7 +138,7 @@ impl FrozenTree {
                 break;
             }
             for tid in asked {
-                match await_stop(tid)? {
+                match await_stop(tid, self.patience)? {
                     Some(thread) => threads.push(thread),
                     None => {
                         self.seized.remove(&tid);
@@ -215,9 +220,9 @@ pub fn options(tid: i32, ours: bool) -> i32 {
 }
 
 /// Waits until the interrupted thread has stopped; none when it ended instead.
-fn await_stop(tid: i32) -> Result<Option<FrozenThread>> {
+fn await_stop(tid: i32, patience: Duration) -> Result<Option<FrozenThread>> {
     loop {
-        let stop = match ptrace::wait_for(tid, PATIENCE) {
+        let stop = match ptrace::wait_for(tid, patience) {
             Err(Errno::EAGAIN) => {
                 return Err(Fault::new(Code::Other, format!("Could not stop thread {tid}"))
                     .because("it is in an uninterruptible wait in the kernel")

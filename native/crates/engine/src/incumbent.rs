@@ -14,7 +14,7 @@
 
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
-use crate::freeze::{FrozenProcess, FrozenTree};
+use crate::freeze::{self, FrozenProcess, FrozenTree};
 use crate::procfs::{self, FdInfo};
 use crate::state::descriptors::external::Streams;
 use crate::state::descriptors::inherited::Estate;
@@ -69,7 +69,7 @@ impl Incumbent {
                 .hint("Stop it, and restore the snapshot: stasis stop, stasis restore"));
         }
         let filtered = capsule.interposition().is_some_and(|interposition| interposition.kernel);
-        let tree = FrozenTree::freeze_below(hosted.init, filtered)?;
+        let tree = FrozenTree::freeze_below(hosted.init, filtered, freeze::PATIENCE)?;
         let estate = Estate::of(&tree)?;
         let streams = hosted.root.and_then(|root| streams(root, &tree));
         Ok(Self { capsule: Some(capsule), tree, estate, streams })

@@ -19,6 +19,7 @@ mod ids;
 mod incumbent;
 mod inquiry;
 mod inspect;
+mod meeting;
 mod nursery;
 mod place;
 mod procfs;

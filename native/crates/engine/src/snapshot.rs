@@ -1,30 +1,29 @@
 //! Taking a snapshot: stop, collect, copy, let go.
 
+mod subject;
+pub mod together;
+
 use crate::chain::Chain;
 use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::freeze::FrozenTree;
-use crate::procfs::Status;
-use crate::state::capsule::{self, CapsuleV1};
+use crate::meeting::{Gate, Seat};
 use crate::state::descriptors::network::connection;
-use crate::state::filesystem::View;
+use crate::state::descriptors::network::quiet::Quiet;
 use crate::state::frozen_copy::{self, FrozenCopy};
 use crate::state::namespaces;
-use crate::state::network::{self, NetworkV1};
 use crate::state::pages::{self, PageSource, StoppedProcess};
 use crate::state::process::{self, BodyV1, ProcessV1};
 use crate::state::{cgroups, descriptors, host, posix_memory, posix_queues, system_v, translation, volumes};
 use crate::summary::SummaryV1;
-use ::capsule::ViewKind;
-use abi::request::{Snapshot, Target, Tcp};
+use abi::request::{Snapshot, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
 use image::SnapshotWriter;
 use serde::Serialize;
 use serde_json::Value;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
+use subject::Subject;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -41,7 +40,13 @@ pub struct Report {
 const UNHARMED: &str = "The application runs on unharmed, and no snapshot was kept";
 const ENDED: &str = "The application, or a process of it, ended by itself; no snapshot was kept";
 
+/// Takes a snapshot of one application, or of process trees.
 pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
+    take_with(request, control, None)
+}
+
+/// The same beside others, with whom it waits at the gates of [`together`].
+pub fn take_with(request: Snapshot, control: &Control, company: Option<&Seat>) -> Result<Report> {
     let start = Instant::now();
     let mut subject = Subject::find(&request).map_err(|fault| fault.aftermath("No process was touched"))?;
     tidy_store(&request);
@@ -53,21 +58,26 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
     writer.pack().prepare(buffers as usize, pages::CHUNK as usize);
     let volumes = subject
         .volumes(&writer, control)
+        .and_then(|volumes| pass(company, &together::PREPARED, control).map(|()| volumes))
         .map_err(|fault| fault.aftermath("The application was not touched, and no snapshot was kept"))?;
     let translation = subject.hold_ids().map_err(|fault| fault.aftermath(UNHARMED))?;
     let stopped = Instant::now();
     control.phase(Phase::Stopping, 0, Unit::None);
-    let tree = subject.freeze().map_err(|fault| match fault.code {
+    let tree = subject.freeze(company).map_err(|fault| match fault.code {
         Code::NoTarget => fault.aftermath("No snapshot was kept"),
         _ => fault.aftermath(UNHARMED),
     })?;
-    let outcome = capture(&subject, &tree, translation, &request, volumes.as_ref(), &mut writer, control);
+    let quiet =
+        hold_still(&subject, &tree, &request, control, company).map_err(|fault| fault.aftermath(UNHARMED))?;
+    let outcome = capture(&subject, &tree, translation, &request, volumes.as_ref(), &mut writer, control)
+        .and_then(|captured| pass(company, &together::COLLECTED, control).map(|()| captured));
     let Captured { mut chain, copies, mut connections, notes } =
         outcome.map_err(|fault| failed_with(fault, &tree))?;
     let (pause, bytes) = if request.stop {
         // The image must be safe on disk before the only other copy of it ends.
         let bytes = finish_volumes(volumes.as_ref(), &mut chain, control)
             .and_then(|()| flush_and_seal(writer, &chain, &request.label, control))
+            .and_then(|bytes| pass(company, &together::SAVED, control).map(|()| bytes))
             .map_err(|fault| fault.aftermath(UNHARMED))?;
         connections.silence();
         tree.kill()?;
@@ -77,16 +87,42 @@ pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
     } else {
         // Our duplicates would keep the application's own close(2) from peers.
         drop(connections);
+        drop(quiet);
         drop(tree);
         subject.release_ids();
         let pause = stopped.elapsed();
         let bytes = copy_frozen(copies, &mut chain, &mut writer, control)
             .and_then(|()| finish_volumes(volumes.as_ref(), &mut chain, control))
-            .and_then(|()| flush_and_seal(writer, &chain, &request.label, control));
+            .and_then(|()| flush_and_seal(writer, &chain, &request.label, control))
+            .and_then(|bytes| pass(company, &together::SAVED, control).map(|()| bytes));
         (pause, bytes.map_err(|fault| fault.aftermath(UNHARMED))?)
     };
-    volumes.iter().for_each(|volumes| volumes.remember(&request.out));
+    let place = request.place.as_ref().unwrap_or(&request.out);
+    volumes.iter().for_each(|volumes| volumes.remember(place));
     Ok(report(request.out, &chain, bytes, pause, start.elapsed(), notes))
+}
+
+/// Waits for the others, if there are any. What that time is spent with is shown meanwhile.
+fn pass(company: Option<&Seat>, gate: &Gate, control: &Control) -> Result<()> {
+    let Some(seat) = company else { return Ok(()) };
+    control.phase(Phase::Meeting, 0, Unit::None);
+    seat.pass(gate)
+}
+
+/// Nothing of an application that is captured with others is read before all of them stand still, and nothing can reach them.
+fn hold_still(
+    subject: &Subject,
+    tree: &FrozenTree,
+    request: &Snapshot,
+    control: &Control,
+    company: Option<&Seat>,
+) -> Result<Option<Quiet>> {
+    if company.is_none() {
+        return Ok(None);
+    }
+    let quiet = if request.tcp == Tcp::Close { None } else { subject.hush(tree)? };
+    pass(company, &together::FROZEN, control)?;
+    Ok(quiet)
 }
 
 fn finish_volumes(volumes: Option<&volumes::Collector>, chain: &mut Chain, control: &Control) -> Result<()> {
@@ -129,138 +165,6 @@ fn report(
         pause_us: pause.as_micros() as u64,
         total_us: total.as_micros() as u64,
         notes,
-    }
-}
-
-/// What a chain consists of: one application of ours, or process trees.
-enum Subject {
-    Capsule(Box<capsule::Source>),
-    Trees(Vec<i32>),
-}
-
-impl Subject {
-    fn find(request: &Snapshot) -> Result<Self> {
-        let nothing = || Fault::new(Code::Usage, "Could not take a snapshot").because("no process was named");
-        let mut capsules = Vec::new();
-        let mut pids = Vec::new();
-        for target in &request.target {
-            match (capsule::find(&request.home, target)?, target) {
-                (Some(source), _) => capsules.push(source),
-                (None, Target::Pid(pid)) => pids.push(*pid),
-                (None, Target::Aid(_)) => return Err(nothing()),
-            }
-        }
-        let several = capsules.len() > 1 || (!capsules.is_empty() && !pids.is_empty());
-        if several {
-            return Err(Fault::new(Code::Refused, "Could not take one snapshot of several applications")
-                .because("a chain is one application, or process trees that stasis did not start")
-                .hint("Take a snapshot of each"));
-        }
-        match capsules.pop() {
-            Some(source) => Ok(Self::Capsule(Box::new(source))),
-            None if pids.is_empty() => Err(nothing()),
-            None => Ok(Self::Trees(pids)),
-        }
-    }
-
-    fn hold_ids(&mut self) -> Result<Option<translation::Source>> {
-        match self {
-            Self::Capsule(source) => source.hold_ids(),
-            Self::Trees(_) => Ok(None),
-        }
-    }
-
-    /// What belongs to the application in folders of the host, most of it copied already.
-    fn volumes(&self, writer: &SnapshotWriter, control: &Control) -> Result<Option<volumes::Collector>> {
-        match self {
-            Self::Capsule(source) if !source.volumes.is_empty() => {
-                volumes::Collector::prepare(source, writer.folder(), control).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn release_ids(&mut self) {
-        if let Self::Capsule(source) = self {
-            source.release_ids();
-        }
-    }
-
-    fn freeze(&self) -> Result<FrozenTree> {
-        match self {
-            Self::Capsule(source) => {
-                let filtered = source.interposition.is_some_and(|interposition| interposition.kernel);
-                FrozenTree::freeze_below(source.init, filtered)
-            }
-            Self::Trees(roots) => FrozenTree::freeze(roots),
-        }
-    }
-
-    /// Bytes of memory that its processes have in use now, shared ones counted each time.
-    fn resident(&self) -> u64 {
-        let roots = match self {
-            Self::Capsule(source) => std::slice::from_ref(&source.init),
-            Self::Trees(roots) => roots.as_slice(),
-        };
-        let all = roots.iter().flat_map(|root| ::capsule::processes_of(*root).into_iter().chain([*root]));
-        let of = |pid: i32| Status::read(&pid.to_string()).ok()?.numbers::<u64>("VmRSS").first().copied();
-        all.filter_map(of).map(|kib| kib << 10).sum()
-    }
-
-    /// What collecting needs to know of it beforehand.
-    fn collection(&self) -> Collection {
-        let mut collection = Collection::default();
-        if let Self::Capsule(source) = self {
-            collection.view = View::through(source.init);
-            collection.sockets = Rc::clone(&source.sockets);
-            collection.terminals.helper = Some(source.init);
-            collection.terminals.own_devpts = source.device(source.own.terminals, "/dev/pts");
-            collection.ghosts.own_memory = source.device(source.own.shared_memory, posix_memory::FOLDER);
-            collection.ghosts.volumes = source.volumes.iter().map(|volume| volume.path.clone()).collect();
-            let overlays =
-                source.volumes.iter().filter(|volume| matches!(volume.view, Some(ViewKind::Overlay { .. })));
-            collection.overlays = overlays.map(|volume| volume.path.clone()).collect();
-            collection.log = std::fs::metadata(&source.log).ok().map(|meta| (meta.dev(), meta.ino()));
-        }
-        collection
-    }
-
-    /// PID 1 of the capsule, as the host sees it.
-    fn helper(&self) -> Option<i32> {
-        match self {
-            Self::Capsule(source) => Some(source.init),
-            Self::Trees(_) => None,
-        }
-    }
-
-    /// The network namespace that it has for itself, if it has one.
-    fn network(&self) -> Result<Option<NetworkV1>> {
-        let Self::Capsule(source) = self else { return Ok(None) };
-        let own = source.network.as_ref();
-        own.map(|own| network::collect(own, &source.sockets, source.init)).transpose()
-    }
-
-    /// Waits for the end of a capsule whose processes have been killed.
-    fn await_end(&mut self) {
-        if let Self::Capsule(source) = self {
-            source.await_end();
-        }
-    }
-
-    /// May memory be read from copies? Those end up with the helper of a capsule, or with the host's first process.
-    fn allows_copies(&self, stop: bool) -> bool {
-        const HOSTS_FIRST: i32 = 1;
-        match self {
-            Self::Capsule(_) => !stop,
-            Self::Trees(_) => !stop && frozen_copy::adopter_reaps(HOSTS_FIRST),
-        }
-    }
-
-    fn capsule(&self) -> Option<CapsuleV1> {
-        match self {
-            Self::Capsule(source) => Some(source.saved.clone()),
-            Self::Trees(_) => None,
-        }
     }
 }
 

@@ -16,6 +16,19 @@ pub fn socket(domain: i32, kind: i32, protocol: i32) -> Result<OwnedFd> {
     }
 }
 
+/// Waits until all that the kernel did with packets when this was called is done: until no section that reads under RCU is left
+/// of then (membarrier(2), `MEMBARRIER_CMD_GLOBAL`). Where processors run without a tick (`nohz_full`), the end of a packet socket,
+/// for which the kernel waits in the same way (packet(7)).
+pub fn await_packets() -> Result<()> {
+    const MEMBARRIER_CMD_GLOBAL: i32 = 1;
+    // SAFETY: plain numbers.
+    let waited = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    match Errno::check(waited) {
+        Err(Errno(libc::EINVAL | libc::ENOSYS)) => socket(libc::AF_PACKET, libc::SOCK_RAW, 0).map(drop),
+        other => other.map(|_| ()),
+    }
+}
+
 pub fn bind(socket: BorrowedFd<'_>, address: &[u8]) -> Result<()> {
     let length = address.len() as libc::socklen_t;
     // SAFETY: the pointer and the length describe `address`.

@@ -2,6 +2,7 @@
 
 mod process;
 mod source;
+pub mod together;
 
 use crate::chain::Chain;
 use crate::edits::{self, ports::Ports};
@@ -9,6 +10,7 @@ use crate::explain::{Explain, Result};
 use crate::family::{self, Family};
 use crate::ids::{DescriptionId, OriginalPid};
 use crate::incumbent::{Incumbent, UNHARMED};
+use crate::meeting::Seat;
 use crate::nursery::Nursery;
 use crate::place::Place;
 use crate::rebuild::{Rebuild, moved};
@@ -62,9 +64,20 @@ pub fn bring_back(request: Restore, init: Init<'_>, control: &Control) -> Result
 
 /// Makes one running application of a snapshot.
 pub fn instantiate(request: Restore, source: Source, init: Init<'_>, control: &Control) -> Result<Report> {
+    instantiate_with(request, source, init, control, None)
+}
+
+/// The same beside others, with whom it waits at the gates of [`together`].
+pub fn instantiate_with(
+    request: Restore,
+    source: Source,
+    init: Init<'_>,
+    control: &Control,
+    company: Option<&Seat>,
+) -> Result<Report> {
     let start = Instant::now();
     let replaces = request.replace.is_some();
-    let rebuilt = rebuild(request, source, init, control).map_err(|mut fault| {
+    let rebuilt = rebuild(request, source, init, control, company).map_err(|mut fault| {
         if !says_more(fault.code, replaces) {
             fault.code = Code::RestoreFailed;
         }
@@ -85,7 +98,13 @@ fn says_more(code: Code, replaces: bool) -> bool {
     }
 }
 
-fn rebuild(mut request: Restore, source: Source, init: Init<'_>, control: &Control) -> Result<Report> {
+fn rebuild(
+    mut request: Restore,
+    source: Source,
+    init: Init<'_>,
+    control: &Control,
+    company: Option<&Seat>,
+) -> Result<Report> {
     let Source { reader, chain: mut image, mut notes } = source;
     notes.extend(edits::prepare(&mut image, &mut request)?);
     control.phase(Phase::Building, image.processes.len() as u64, Unit::Processes);
@@ -101,7 +120,9 @@ fn rebuild(mut request: Restore, source: Source, init: Init<'_>, control: &Contr
     settle(&image, &nursery, &mut rebuild)?;
     let threads = wake_all(&image, &mut nursery, &mut rebuild)?;
     edits::hooks::run(&request.edits.before, &mut nursery, control)?;
+    company.map_or(Ok(()), |seat| seat.pass(&together::BUILT))?;
     nursery.open_network()?;
+    company.map_or(Ok(()), |seat| seat.pass(&together::LINKED))?;
     descriptors::go_live(&image.descriptions, &mut rebuild)?;
     let report = release(request, &image, nursery, threads, rebuild)?;
     groups.keep();

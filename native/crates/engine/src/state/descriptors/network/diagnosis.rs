@@ -1,9 +1,10 @@
 //! What only sock_diag(7) tells of a socket: by inode, in the network namespace where the socket lives.
 
-use super::Found;
 use super::messages::{Conversation, attributes, half, word};
+use super::{Found, address};
 use crate::explain::{Explain, Result};
 use crate::sockets::Sockets;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 
 const NETLINK_SOCK_DIAG: i32 = 4;
@@ -114,6 +115,47 @@ fn parse_packet_socket(answer: &[u8]) -> PacketSocket {
         }
     }
     socket
+}
+
+/// A TCP socket that has a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    pub inode: u32,
+    /// As packets have them.
+    pub local: SocketAddr,
+    pub peer: SocketAddr,
+}
+
+/// All TCP connections of the network namespace that somebody has a descriptor of.
+///
+/// # Errors
+/// When this kernel was built without an answer.
+pub fn connections(sockets: &Sockets) -> sys::Result<Vec<Connected>> {
+    // What nobody has a peer for: TCP_CLOSE, TCP_LISTEN.
+    const STATES: u32 = !(1 << 7 | 1 << 10);
+    let mut found = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let mut request = vec![family as u8, libc::IPPROTO_TCP as u8, 0, 0];
+        request.extend(STATES.to_ne_bytes());
+        request.extend([0; 48]);
+        found.extend(dump(&request, sockets)?.iter().filter_map(|answer| connected(answer)));
+    }
+    Ok(found)
+}
+
+fn connected(answer: &[u8]) -> Option<Connected> {
+    let inode = word(answer, 68);
+    let end = |port: usize, at: usize| {
+        let port = u16::from_be_bytes(answer.get(port..port + 2)?.try_into().ok()?);
+        let bytes: [u8; 16] = answer.get(at..at + 16)?.try_into().ok()?;
+        let ip = if i32::from(answer[0]) == libc::AF_INET {
+            IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]])
+        } else {
+            IpAddr::from(bytes)
+        };
+        Some(address::on_wire(SocketAddr::new(ip, port)))
+    };
+    Some(Connected { inode, local: end(4, 8)?, peer: end(6, 24)? }).filter(|_| inode != 0)
 }
 
 fn dump(request: &[u8], sockets: &Sockets) -> sys::Result<Vec<Vec<u8>>> {

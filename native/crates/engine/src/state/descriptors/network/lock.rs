@@ -18,8 +18,18 @@ const NLM_F_APPEND: u16 = 0x800;
 const NFPROTO_INET: u8 = 1;
 const CHAIN: &[u8] = b"input\0";
 
+/// The table goes with the socket that made it (Linux 5.12): whichever way this command ends, packets pass again.
+const NFT_TABLE_F_OWNER: u32 = 2;
+
 /// A connection as packets from its peer show it: peer, then local.
 pub type Flow = (SocketAddr, SocketAddr);
+
+/// Packets that are dropped for now.
+pub enum What {
+    /// All that come into a network namespace.
+    AllFromOutside,
+    Flows(Vec<Flow>),
+}
 
 /// Drops the packets of some connections until it is dropped itself, unless it is to be kept.
 #[derive(Debug)]
@@ -41,6 +51,21 @@ impl Lock {
         changes.extend(
             flows.iter().map(|flow| change(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, &rule(&name, flow))),
         );
+        commit(changes, &conversation)?;
+        Ok(Self { table: name, conversation, kept: false })
+    }
+
+    /// Drops packets until it is dropped itself, or this process ends.
+    pub fn take_for_now(name: String, what: &What, sockets: &Sockets) -> sys::Result<Self> {
+        let conversation = Conversation::from(sockets.netlink(NETLINK_NETFILTER)?);
+        let table = [attribute(1, &zero_ended(&name)), attribute(2, &NFT_TABLE_F_OWNER.to_be_bytes())];
+        let mut changes =
+            vec![change(NEWTABLE, NLM_F_CREATE, &table), change(NEWCHAIN, NLM_F_CREATE, &chain(&name))];
+        let rules = match what {
+            What::AllFromOutside => vec![from_outside(&name)],
+            What::Flows(flows) => flows.iter().map(|flow| rule(&name, flow)).collect(),
+        };
+        changes.extend(rules.iter().map(|rule| change(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, rule)));
         commit(changes, &conversation)?;
         Ok(Self { table: name, conversation, kept: false })
     }
@@ -108,6 +133,14 @@ fn chain(table: &str) -> Vec<Vec<u8>> {
     vec![attribute(1, &zero_ended(table)), attribute(3, CHAIN), nest(4, &hook), attribute(7, b"filter\0")]
 }
 
+/// Drop what comes by any link but loopback, which is the first of every namespace.
+fn from_outside(table: &str) -> Vec<Vec<u8>> {
+    const META_IIF: u32 = 4;
+    const LOOPBACK: u32 = 1;
+    let expressions = [meta(META_IIF), compare(DIFFERENT, &LOOPBACK.to_ne_bytes()), drop_it()];
+    vec![attribute(1, &zero_ended(table)), attribute(2, CHAIN), nest(4, &expressions)]
+}
+
 /// Drop TCP from this peer and port to this address and port.
 fn rule(table: &str, (peer, local): &Flow) -> Vec<Vec<u8>> {
     const META_NFPROTO: u32 = 15;
@@ -158,14 +191,18 @@ fn payload(base: u32, offset: u32, length: u32) -> Vec<u8> {
 
 fn equals(value: &[u8]) -> Vec<u8> {
     const EQUAL: u32 = 0;
-    expression(
-        b"cmp\0",
-        &[
-            attribute(1, &REGISTER.to_be_bytes()),
-            attribute(2, &EQUAL.to_be_bytes()),
-            nest(3, &[attribute(1, value)]),
-        ],
-    )
+    compare(EQUAL, value)
+}
+
+const DIFFERENT: u32 = 1;
+
+fn compare(how: u32, value: &[u8]) -> Vec<u8> {
+    let parts = [
+        attribute(1, &REGISTER.to_be_bytes()),
+        attribute(2, &how.to_be_bytes()),
+        nest(3, &[attribute(1, value)]),
+    ];
+    expression(b"cmp\0", &parts)
 }
 
 fn drop_it() -> Vec<u8> {

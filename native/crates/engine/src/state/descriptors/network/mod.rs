@@ -12,6 +12,7 @@ mod netlink;
 mod options;
 mod packet;
 mod queue;
+pub mod quiet;
 mod revival;
 mod wire;
 
