@@ -146,33 +146,21 @@ pub struct Collector {
 struct Repair<'a> {
     socket: BorrowedFd<'a>,
     reuse: i32,
-    peek: Option<i32>,
+    _peek: PeekFromStart<'a>,
 }
 
 impl<'a> Repair<'a> {
     fn enter(socket: BorrowedFd<'a>) -> sys::Result<Self> {
         let reuse = number(socket, SOL_SOCKET, SO_REUSEADDR)?;
-        let peek = number(socket, SOL_SOCKET, SO_PEEK_OFF).ok().filter(|offset| *offset >= 0);
+        let peek = PeekFromStart::set(socket)?;
         set_number(socket, SOL_TCP, TCP_REPAIR, ON)?;
-        let repair = Self { socket, reuse, peek };
-        if peek.is_some() {
-            set_number(socket, SOL_SOCKET, SO_PEEK_OFF, -1)?;
-        }
-        Ok(repair)
+        Ok(Self { socket, reuse, _peek: peek })
     }
 
-    /// Sequence number after a queue, and its bytes.
-    fn queue(&self, queue: i32, length: u32) -> sys::Result<(u32, Vec<u8>)> {
+    /// Sequence number after a queue, which is the one that is looked at from then on.
+    fn end_of(&self, queue: i32) -> sys::Result<u32> {
         set_number(self.socket, SOL_TCP, TCP_REPAIR_QUEUE, queue)?;
-        let end = number(self.socket, SOL_TCP, TCP_QUEUE_SEQ)? as u32;
-        if length == 0 {
-            return Ok((end, Vec::new()));
-        }
-        match network::peek(self.socket, length as usize) {
-            Ok(message) => Ok((end, message.bytes)),
-            Err(sys::Errno::EAGAIN) => Ok((end, Vec::new())),
-            Err(errno) => Err(errno),
-        }
+        Ok(number(self.socket, SOL_TCP, TCP_QUEUE_SEQ)? as u32)
     }
 }
 
@@ -181,9 +169,49 @@ impl Drop for Repair<'_> {
         // What was there before is taken again; entering repair mode was the harder part.
         let _ = set_number(self.socket, SOL_TCP, TCP_REPAIR, OFF_SILENTLY);
         let _ = set_number(self.socket, SOL_SOCKET, SO_REUSEADDR, self.reuse);
-        if let Some(offset) = self.peek {
+    }
+}
+
+/// A socket that is looked at from the beginning of its queue, whatever the application has set.
+struct PeekFromStart<'a> {
+    socket: BorrowedFd<'a>,
+    before: Option<i32>,
+}
+
+impl<'a> PeekFromStart<'a> {
+    fn set(socket: BorrowedFd<'a>) -> sys::Result<Self> {
+        let before = number(socket, SOL_SOCKET, SO_PEEK_OFF).ok().filter(|offset| *offset >= 0);
+        if before.is_some() {
+            set_number(socket, SOL_SOCKET, SO_PEEK_OFF, -1)?;
+        }
+        Ok(Self { socket, before })
+    }
+}
+
+impl Drop for PeekFromStart<'_> {
+    fn drop(&mut self) {
+        if let Some(offset) = self.before {
+            // The kernel had that value.
             let _ = set_number(self.socket, SOL_SOCKET, SO_PEEK_OFF, offset);
         }
+    }
+}
+
+/// What was received and not read.
+fn unread(socket: BorrowedFd<'_>) -> sys::Result<Vec<u8>> {
+    let _whole = PeekFromStart::set(socket)?;
+    bytes_of(socket, network::unread_bytes(socket)?)
+}
+
+/// The first bytes of a queue.
+fn bytes_of(socket: BorrowedFd<'_>, length: u32) -> sys::Result<Vec<u8>> {
+    if length == 0 {
+        return Ok(Vec::new());
+    }
+    match network::peek(socket, length as usize) {
+        Ok(message) => Ok(message.bytes),
+        Err(sys::Errno::EAGAIN) => Ok(Vec::new()),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -309,23 +337,39 @@ fn is_local(address: SocketAddr, sockets: &Sockets) -> bool {
 fn read(held: &Held) -> Result<ConnectionV1> {
     let what = || format!("Could not read a TCP connection of process {}", held.pid);
     for _ in 0..TRIES {
+        let before = Progress::of(held.file.as_fd()).explain(what)?;
         let connection = read_once(held).explain(what).map_err(|fault| {
             fault.hint("It takes CAP_NET_ADMIN; --tcp close captures connections as closed ones")
         })?;
         // Between its parts something may have arrived.
-        if read_once(held).explain(what)?.same_queues(&connection) {
+        if Progress::of(held.file.as_fd()).explain(what)? == before {
             return Ok(connection);
         }
     }
     Err(refused(held.pid, "a TCP connection", "data kept arriving on it"))
 }
 
-impl ConnectionV1 {
-    fn same_queues(&self, other: &Self) -> bool {
-        self.state == other.state
-            && self.received == other.received
-            && self.written == other.written
-            && self.unsent == other.unsent
+/// How far a connection is. What is read of it while this stays the same is of one moment.
+#[derive(PartialEq, Eq)]
+struct Progress {
+    state: u8,
+    /// Acknowledged by the peer, received from it (`tcpi_bytes_acked`, `tcpi_bytes_received`).
+    bytes: Vec<u8>,
+    unread: u32,
+    unacknowledged: u32,
+    unsent: u32,
+}
+
+impl Progress {
+    fn of(socket: BorrowedFd<'_>) -> sys::Result<Self> {
+        let info = option(socket, SOL_TCP, libc::TCP_INFO, 256)?;
+        Ok(Self {
+            state: info.first().copied().unwrap_or(0),
+            bytes: info.get(120..136).unwrap_or_default().to_vec(),
+            unread: network::unread_bytes(socket)?,
+            unacknowledged: network::unacknowledged_bytes(socket)?,
+            unsent: network::unsent_bytes(socket)?,
+        })
     }
 }
 
@@ -334,13 +378,22 @@ fn read_once(held: &Held) -> sys::Result<ConnectionV1> {
     let local = network::local_address(socket)?;
     let peer = network::peer_address(socket)?;
     let conditions = network::conditions(socket)?;
-    let repair = Repair::enter(socket)?;
     let info = option(socket, SOL_TCP, libc::TCP_INFO, 256)?;
     let state = info.first().copied().unwrap_or(0);
-    let (received_end, received) = repair.queue(RECEIVE_QUEUE, network::unread_bytes(socket)?)?;
-    let (written_end, written) = repair.queue(SEND_QUEUE, network::unacknowledged_bytes(socket)?)?;
-    let window = option(socket, SOL_TCP, TCP_REPAIR_WINDOW, 20)?;
     let negotiated = Negotiated::parse(&info);
+    let unsent = network::unsent_bytes(socket)?;
+    let unacknowledged = network::unacknowledged_bytes(socket)?;
+    let received = unread(socket)?;
+    // As short as can be: were this command killed now, the application would find the socket in repair mode.
+    let repair = Repair::enter(socket)?;
+    let received_end = repair.end_of(RECEIVE_QUEUE)?;
+    let written_end = repair.end_of(SEND_QUEUE)?;
+    let written = bytes_of(socket, unacknowledged)?;
+    let window = option(socket, SOL_TCP, TCP_REPAIR_WINDOW, 20)?;
+    let mss = number(socket, SOL_TCP, libc::TCP_MAXSEG)? as u32;
+    let timestamp =
+        if negotiated.timestamps { Some(number(socket, SOL_TCP, TCP_TIMESTAMP)? as u32) } else { None };
+    drop(repair);
     let mut connection = ConnectionV1 {
         description: held.description,
         local: ByteBuf::from(local),
@@ -348,21 +401,17 @@ fn read_once(held: &Held) -> sys::Result<ConnectionV1> {
         state,
         received: QueueV1 { end: received_end, bytes: ByteBuf::from(received) },
         written: QueueV1 { end: written_end, bytes: ByteBuf::from(written) },
-        unsent: network::unsent_bytes(socket)?,
+        unsent,
         acknowledged: negotiated.acknowledged,
-        mss: number(socket, SOL_TCP, libc::TCP_MAXSEG)? as u32,
+        mss,
         scales: negotiated.scales,
         selective: negotiated.selective,
-        timestamp: None,
+        timestamp,
         window: std::array::from_fn(|i| word(&window, i * 4)),
         deaf: conditions & libc::POLLRDHUP != 0,
         inside: false,
         pending: false,
     };
-    if negotiated.timestamps {
-        connection.timestamp = Some(number(socket, SOL_TCP, TCP_TIMESTAMP)? as u32);
-    }
-    drop(repair);
     // A FIN takes a sequence number of its own.
     if connection.fin_received() {
         connection.received.end = connection.received.end.wrapping_sub(1);
