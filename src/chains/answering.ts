@@ -6,9 +6,9 @@ import { discardSnapshot } from "../catalog/discard.ts";
 import { storeOf } from "../catalog/home.ts";
 import { isId } from "../catalog/names.ts";
 import { exists } from "../catalog/tree.ts";
-import type { Handler } from "../remote/serving.ts";
+import type { Talk } from "../remote/talk.ts";
 import type { Session } from "../session.ts";
-import { linksInto } from "../vne/claims.ts";
+import { linksInto } from "../vne/holders.ts";
 import type { Order } from "./elsewhere.ts";
 import { Discarded, Line } from "./line.ts";
 import { type ChainRecord, dropRecord, listChains, readRecord, replaceRecord } from "./records.ts";
@@ -20,7 +20,7 @@ import { Share } from "./taking.ts";
  * the other host decides: where the connection breaks before its word has come, what was taken stays and waits for it, and the
  * applications run on.
  */
-export const takePart: Handler = async (session, args, talk) => {
+export async function takePart(session: Session, args: unknown, talk: Talk): Promise<unknown> {
   const order = orderIn(args);
   const { home } = session;
   settleStagings(home);
@@ -42,7 +42,7 @@ export const takePart: Handler = async (session, args, talk) => {
     await verdict(session, line, gate, last ? record : undefined);
   });
   return { taken };
-};
+}
 
 /** Waits for the other host's word; `record` is of what stands already. */
 async function verdict(session: Session, line: Line, gate: number, record?: ChainRecord): Promise<void> {
@@ -64,14 +64,14 @@ function discard({ home }: Session, { id, members }: ChainRecord): void {
 }
 
 /** Which chains of another host wait here for its word. */
-export const tellDoubts: Handler = (session, args) => {
+export function tellDoubts(session: Session, args: unknown): Promise<unknown> {
   const { of } = fieldsOf(args);
   const doubts = listChains(session.home).filter((one) => one.pending === true && one.of === of);
   return Promise.resolve(doubts.map(({ id }) => id));
-};
+}
 
 /** The other host's word about those. */
-export const hearVerdicts: Handler = (session, args) => {
+export function hearVerdicts(session: Session, args: unknown): Promise<unknown> {
   const { of, keep } = fieldsOf(args);
   for (const [id, stands] of Object.entries(fieldsOf(keep))) {
     const record = isId(id) ? readRecord(session.home, id) : undefined;
@@ -81,7 +81,7 @@ export const hearVerdicts: Handler = (session, args) => {
     else discard(session, record);
   }
   return Promise.resolve(null);
-};
+}
 
 function orderIn(args: unknown): Order {
   const { chain, created, of, environment, stop, patience, tags, tcp } = fieldsOf(args);

@@ -18,8 +18,10 @@ import { removeAgain } from "../cloning.ts";
 import type { Session } from "../session.ts";
 import { faultOf } from "../ui/errors.ts";
 import { count } from "../ui/format.ts";
-import type { Joining } from "../vne/joining.ts";
+import { tellOf } from "../vne/meeting.ts";
+import { type Newcomer, withNames } from "../vne/newcomers.ts";
 import { reportPublished } from "../vne/publishing.ts";
+import type { Joining } from "../vne/taking.ts";
 import { leadThrough } from "./leading.ts";
 import type { ChainMember } from "./records.ts";
 
@@ -47,7 +49,8 @@ export async function restoreMembers(
 ): Promise<Restored[]> {
   using joinings = new DisposableStack();
   const taken = await session.namesInUse();
-  const requests: RestoreRequest[] = [];
+  const requests: (RestoreRequest & { name: string })[] = [];
+  const newcomers: Newcomer[] = [];
   for (const member of members) {
     const dir = folderOf(session, member);
     const inspection = await session.perform("inspect", { dir });
@@ -55,18 +58,22 @@ export async function restoreMembers(
     const name = nameOf(inspection.label?.name ?? member.name, ways.prefix, taken);
     taken.add(name);
     requests.push({ dir, name, ...common(ways), ...originIn(inspection), ...joining.request });
+    newcomers.push({ name, hostname: inspection.hostname, network: joining.request.network });
   }
   const { home } = session;
   const restores = requests.map((request) => ({ home, ...request }));
-  const { outcomes } = await session.perform(
-    "restore_together",
-    { restores },
-    (job) => leadThrough(job, GATES, at),
-  );
-  const restored = await allOrNone(session, outcomes, requests);
+  const restored = await withNames(session, newcomers, async () => {
+    const { outcomes } = await session.perform(
+      "restore_together",
+      { restores },
+      (job) => leadThrough(job, GATES, at),
+    );
+    return await allOrNone(session, outcomes, requests);
+  });
   for (const [index, { aid }] of restored.entries()) {
     await reportPublished(session, aid, requests[index]?.network);
   }
+  await tellOf(session, requests.map(({ network }) => network));
   return restored;
 }
 

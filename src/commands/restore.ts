@@ -3,9 +3,10 @@ import { StasisError } from "../../ffi/error.ts";
 import type { Inspection, Restored, RestoreRequest, Tcp, Volumes } from "../../ffi/messages.ts";
 import { parseAssignments } from "../assignments.ts";
 import { stayWith } from "../attachment.ts";
-import { restoreChain } from "../chains/bringing.ts";
 import { chainMeant } from "../chains/finding.ts";
 import type { Ways } from "../chains/restoring.ts";
+import { bringBack } from "../chains/returning.ts";
+import { whereOf } from "../chains/environment.ts";
 import { checkName, freeName } from "../catalog/names.ts";
 import { originOf } from "../catalog/origin.ts";
 import { networkOption } from "../network.ts";
@@ -49,7 +50,8 @@ export function restore(open: Open): CommandUnknownOpts {
       const session = open(outputOptions(command));
       const chain = await chainMeant(session, given);
       if (chain !== undefined) {
-        return reportAll(session, chain, await restoreChain(session, chain, waysOf(session, options)));
+        const ways = waysOf(session, options);
+        return reportAll(session, chain, await bringBack(session, chain, ways, whereOf(session, chain)));
       }
       const dir = await session.snapshotFolder(given);
       const files = filesOf(session, options.file ?? []);
@@ -58,7 +60,7 @@ export function restore(open: Open): CommandUnknownOpts {
       const name = await nameOf(session, label, options.name);
       const origin = originOf(label);
       const detach = options.detach === true;
-      const restored = await bringBack(session, options, inspection, {
+      const restored = await bringOneBack(session, options, inspection, {
         dir,
         detach,
         terminal: session.caller.terminal && !detach,
@@ -100,7 +102,7 @@ interface Chosen {
 }
 
 /** The application has its address in its own record once it runs, and the claim has done its duty. */
-async function bringBack(
+async function bringOneBack(
   session: Session,
   wish: Wish,
   inspection: Inspection,

@@ -1,8 +1,10 @@
-import type { Restored } from "../../ffi/messages.ts";
+import { StasisError } from "../../ffi/error.ts";
 import type { Snapshot } from "../catalog/snapshots.ts";
 import type { ChainRecord } from "../chains/records.ts";
 import type { TakenChain } from "../chains/coordinating.ts";
+import type { Returned } from "../chains/returning.ts";
 import type { Part } from "../chains/taking.ts";
+import { showFault } from "./errors.ts";
 import type { Output } from "./output.ts";
 import { count, formatAge, formatBytes, formatDuration } from "./format.ts";
 import { renderTable } from "./table.ts";
@@ -75,14 +77,35 @@ export function reportChain(
 export function reportAll(
   { output }: { output: Output },
   { id }: ChainRecord,
-  restored: readonly Restored[],
+  restored: readonly Returned[],
 ): void {
   if (output.json) output.object({ chain: id, restored });
   else output.lines(restored.map(({ aid, pid }) => aid ?? String(pid)));
-  const names = restored.map(({ name = "" }) => `"${name}"`).join(", ");
+  const names = restored.map(({ name = "", host }) => `"${name}"${host === undefined ? "" : ` on ${host}`}`)
+    .join(", ");
   const longest = Math.max(...restored.map(({ total_us }) => total_us));
   output.talk(`Running again: ${names}, restored in ${formatDuration(longest)}`);
   for (const { name = "", notes = [] } of restored) {
     for (const note of notes) output.talk(`  note: "${name}": ${note}`);
+  }
+}
+
+/** Tells of hosts that could not be told that a chain stands. */
+export function reportUntold(
+  session: { output: Output; exitCode: number },
+  { record: { id }, untold }: TakenChain,
+  stopped: boolean,
+): void {
+  for (const { host, fault } of untold) {
+    const runOn = stopped ? ", and its applications may run on" : "";
+    const what = StasisError.of("other", `Could not tell ${host} that the chain ${id} stands`, {
+      causes: [fault.message, ...fault.causes ?? []],
+      aftermath: `The chain is complete. ${host} keeps its part until it hears of it${runOn}`,
+      hint: stopped
+        ? `Look on ${host} whether they run (stasis ps), and stop them there`
+        : `It hears of it when the next chain of the environment is taken`,
+    });
+    showFault(what.fault, session.output);
+    session.exitCode = what.fault.exit;
   }
 }

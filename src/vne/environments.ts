@@ -6,7 +6,7 @@ import { isFolder, makePrivateFolder } from "../catalog/home.ts";
 import { checkName } from "../catalog/names.ts";
 import { readJson, replaceJson } from "./files.ts";
 import { checkRange, environmentsOf } from "./ranges.ts";
-import { formatSubnet, parseSubnet, type Subnet } from "./subnets.ts";
+import { formatSubnet, overlap, parseSubnet, type Subnet } from "./subnets.ts";
 
 /** An environment as it was made. */
 export interface EnvironmentCard extends Environment {
@@ -54,19 +54,30 @@ export async function newCard(
   subnets: readonly Subnet[],
   outside: boolean,
   mtu?: number,
+  apart?: boolean,
 ): Promise<EnvironmentCard> {
   checkFamilies(subnets);
   const texts = subnets.map(formatSubnet);
   const id = await idOf(checkName(name), texts);
   const created = new Date().toISOString();
-  return { name, id, created, subnets: texts, outside, ...(mtu !== undefined && { mtu }) };
+  const optional = { ...(mtu !== undefined && { mtu }), ...(apart !== undefined && { apart }) };
+  return { name, id, created, subnets: texts, outside, ...optional };
+}
+
+/** Other environments of this host with addresses that these ranges have too. Those that are apart from it do not count. */
+export function overlapping(home: Home, subnets: readonly string[]): EnvironmentCard[] {
+  const wanted = subnets.map(parseSubnet);
+  const meets = (text: string) => wanted.some((one) => overlap(one, parseSubnet(text)));
+  return listEnvironments(home).filter((one) => one.apart !== true && one.subnets.some(meets));
 }
 
 /** Refuses an environment that this host cannot have beside the others. */
-export function checkNew(home: Home, { name, id, subnets }: EnvironmentCard): void {
+export function checkNew(home: Home, { name, id, subnets, apart }: EnvironmentCard): void {
   const others = listEnvironments(home);
   if (others.some((one) => one.name === name)) throw nameTaken(name);
-  for (const subnet of subnets) checkRange(home, parseSubnet(subnet), others);
+  // This host has no address in one that is apart, and no way there.
+  const seen = apart === true ? [] : others.filter((one) => one.apart !== true);
+  for (const subnet of subnets) checkRange(home, parseSubnet(subnet), seen);
   const same = others.find((one) => one.id === id);
   if (same !== undefined) throw idTaken(name, same.name);
 }
@@ -81,9 +92,9 @@ export function addEnvironment(home: Home, card: EnvironmentCard): void {
 /** Reads the card of an environment that another host has. It is sound where the id follows from the name and the ranges. */
 export async function cardIn(value: unknown): Promise<EnvironmentCard> {
   const card = isCard(value) ? value : undefined;
-  const { name, id, created, subnets = [], outside = false, mtu } = card ?? {};
+  const { name, id, created, subnets = [], outside = false, mtu, apart } = card ?? {};
   if (card !== undefined && typeof name === "string") {
-    const own = await newCard(name, subnets.map(parseSubnet), outside, mtu);
+    const own = await newCard(name, subnets.map(parseSubnet), outside, mtu, apart);
     if (own.id === id) return { ...own, created: created ?? own.created };
   }
   throw StasisError.of("other", "Could not understand which environment another host means");

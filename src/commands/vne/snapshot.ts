@@ -1,12 +1,13 @@
 import { type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { StasisError } from "../../../ffi/error.ts";
-import { takeChain } from "../../chains/coordinating.ts";
+import { takeChain, type Whole } from "../../chains/coordinating.ts";
 import { mannerOf, patienceOption } from "../../chains/manner.ts";
-import type { Open } from "../../session.ts";
-import { reportChain } from "../../ui/chains.ts";
+import type { Open, Session } from "../../session.ts";
+import { reportChain, reportUntold } from "../../ui/chains.ts";
 import { collect, outputOptions, verb } from "../../verb.ts";
-import { linksInto } from "../../vne/claims.ts";
-import { describe, findEnvironment } from "../../vne/environments.ts";
+import { describe, type EnvironmentCard, findEnvironment } from "../../vne/environments.ts";
+import { linksInto } from "../../vne/holders.ts";
+import { hostsOf } from "../../vne/hosts.ts";
 
 /** `stasis vne snapshot`: all members of an environment at one moment. */
 export function vneSnapshot(open: Open): CommandUnknownOpts {
@@ -25,17 +26,20 @@ export function vneSnapshot(open: Open): CommandUnknownOpts {
       const members = (await session.applications()).filter((one) =>
         one.state === "running" && linksInto(card, one).length > 0
       );
-      if (members.length === 0) throw empty(name);
-      reportChain(
-        session,
-        await takeChain(session, members, mannerOf(options), {
-          environment: describe(card),
-          self: "",
-          others: [],
-        }),
-        options.stop === true,
-      );
+      const whole = wholeOf(session, card);
+      if (members.length === 0 && whole.others.length === 0) throw empty(name);
+      const taken = await takeChain(session, members, mannerOf(options), whole);
+      const stopped = options.stop === true;
+      reportChain(session, taken, stopped);
+      reportUntold(session, taken, stopped);
     });
+}
+
+/** The environment, with the other hosts that have it. */
+function wholeOf({ home }: Session, card: EnvironmentCard): Whole {
+  const hosts = hostsOf(home, card);
+  const self = hosts.find((host) => host.self)?.name ?? "";
+  return { environment: describe(card), self, others: hosts.filter((host) => !host.self) };
 }
 
 function empty(name: string): StasisError {
