@@ -10,7 +10,7 @@ import type { Talk } from "../remote/talk.ts";
 import type { Session } from "../session.ts";
 import { linksInto } from "../vne/holders.ts";
 import type { Order } from "./elsewhere.ts";
-import { Discarded, Line } from "./line.ts";
+import { Discarded, Line, silenceFor } from "./line.ts";
 import { type ChainRecord, dropRecord, listChains, readRecord, replaceRecord } from "./records.ts";
 import { settleStagings, Staging } from "./staging.ts";
 import { Share } from "./taking.ts";
@@ -30,7 +30,7 @@ export async function takePart(session: Session, args: unknown, talk: Talk): Pro
   );
   using staging = Staging.open(home, order.chain);
   const share = new Share(session, staging, members, order.created, order);
-  using line = new Line(talk, order.patience);
+  using line = new Line(talk, silenceFor(order.patience));
   await line.say({ members: share.members });
   if (members.length === 0) return { taken: [] };
   const { chain: id, created, of, tags } = order;

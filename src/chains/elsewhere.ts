@@ -2,7 +2,7 @@
 
 import { SNAPSHOT_GATES, type Tcp } from "../../ffi/messages.ts";
 import type { Conversation } from "../remote/conversation.ts";
-import { Line } from "./line.ts";
+import { Line, silenceFor } from "./line.ts";
 import { type ChainMember, isMember } from "./records.ts";
 import type { Rendezvous } from "./rendezvous.ts";
 
@@ -32,7 +32,7 @@ export async function takeElsewhere(
   note: (members: ChainMember[]) => void,
 ): Promise<void> {
   await there.ask("chain-take", order, async (talk) => {
-    using line = new Line(talk, order.patience);
+    using line = new Line(talk, silenceFor(order.patience));
     try {
       const members = membersIn(await line.members());
       note(members);

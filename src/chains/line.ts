@@ -10,6 +10,11 @@ const PULSE_MS = 1000;
 /** Nobody is given up on earlier than this, in ms. */
 const SHORTEST_SILENCE = 3000;
 
+/** How long the other side may say nothing where applications wait for each other so long, both in ms. */
+export function silenceFor(patience: number): number {
+  return Math.max(patience, SHORTEST_SILENCE);
+}
+
 /** The words of either side. */
 type Word = { at: number } | { open: number } | { members: unknown } | { discard: true } | { pulse: true };
 
@@ -76,9 +81,8 @@ export class Line implements Disposable {
   }
 
   async #next(): Promise<unknown> {
-    const limit = Math.max(this.silence, SHORTEST_SILENCE);
     const { promise, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(silent(limit)), limit);
+    const timer = setTimeout(() => reject(silent(this.silence)), this.silence);
     try {
       const frame = await Promise.race([this.talk.hear(), promise]);
       return "value" in frame ? frame.value : undefined;
