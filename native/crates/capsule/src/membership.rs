@@ -7,7 +7,6 @@ use abi::{Code, Fault};
 use network::environment::MTU;
 use network::tunnel::Encryption;
 use network::xfrm::PERIOD;
-use network::xfrm::PERIOD;
 use network::{Environment, Member, Tunnel};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
