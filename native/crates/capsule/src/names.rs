@@ -58,8 +58,14 @@ mod tests {
     use std::fs;
 
     fn own(id: &str) -> OwnNetwork {
-        let environment =
-            Environment { name: "shop".into(), id: id.into(), subnets: Vec::new(), outside: false };
+        let environment = Environment {
+            name: "shop".into(),
+            id: id.into(),
+            subnets: Vec::new(),
+            outside: false,
+            mtu: None,
+            apart: false,
+        };
         let link =
             Link { environment, interface: "eth0".into(), addresses: Vec::new(), published: Vec::new() };
         OwnNetwork { links: vec![link] }
