@@ -3,16 +3,8 @@
  * end-to-end tests when there is no product to test. Logs lie in dist/test/.
  */
 
-import {
-  add,
-  type Count,
-  countCargo,
-  countJunit,
-  NOTHING,
-  sentence,
-  skippedByCargo,
-  skippedInJunit,
-} from "./count.ts";
+import { add, type Count, countCargo, NOTHING, sentence, skippedByCargo } from "./count.ts";
+import { denoTests, runEndToEnd } from "./end_to_end.ts";
 import { type Phase, RESULTS, ROOT, runPhase } from "./phase.ts";
 
 const DENO = Deno.execPath();
@@ -41,30 +33,8 @@ const UNITS: Phase[] = [
   denoTests("tests of TypeScript", ["--parallel", "src", "ffi", "scripts"]),
 ];
 
-const END_TO_END: Phase = denoTests("end-to-end tests", ["tests"]);
-
 function cargo(verb: string, ...rest: string[]): string[] {
   return ["cargo", verb, "--locked", "--workspace", ...rest];
-}
-
-function denoTests(name: string, args: string[]): Phase {
-  const report = `${RESULTS}/${name.replaceAll(" ", "-")}.xml`;
-  return {
-    name,
-    command: [DENO, "test", "-A", "--no-check", `--junit-path=${report}`, ...args],
-    count: () => countJunit(textOf(report)),
-    skipped: () => skippedInJunit(textOf(report)),
-  };
-}
-
-/** Nothing when the tests died before they wrote it. */
-function textOf(report: string): string {
-  try {
-    return Deno.readTextFileSync(report);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
 }
 
 function shellScripts(): string[] {
@@ -73,7 +43,10 @@ function shellScripts(): string[] {
 
 async function runAll(phases: Phase[]): Promise<Count> {
   let count = NOTHING;
-  for (const phase of phases) count = add(count, await runPhase(phase));
+  for (const phase of phases) {
+    console.log(`${phase.name} ...`);
+    count = add(count, await runPhase(phase));
+  }
   return count;
 }
 
@@ -82,8 +55,8 @@ Deno.mkdirSync(RESULTS, { recursive: true });
 Deno.removeSync(RESULTS, { recursive: true });
 Deno.mkdirSync(RESULTS);
 let total = await runAll(CHECKS);
-const product = await runPhase(PRODUCT);
+const product = await runAll([PRODUCT]);
 total = add(add(total, product), await runAll(UNITS));
-if (product.failed === 0) total = add(total, await runPhase(END_TO_END));
+if (product.failed === 0) total = add(total, await runEndToEnd());
 console.log(sentence(total));
 Deno.exit(total.failed === 0 ? 0 : 1);

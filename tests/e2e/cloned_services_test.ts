@@ -1,5 +1,7 @@
 /** Real services, warmed up and cloned: a hundred JVMs, a hundred Pythons with numpy, twenty PostgreSQL servers with their data. */
 
+// Runs alone: it keeps both processors busy by itself, and needs gigabytes of memory.
+
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { NetworkHost } from "./stage/network_host.ts";

@@ -14,21 +14,6 @@ async function example(name: string, changes: readonly [string, string][]): Prom
   }, text);
 }
 
-/** A port that is free, and so are the `count` that follow it. */
-function freePorts(count: number): number {
-  for (;;) {
-    const first = freePort();
-    try {
-      for (let next = 1; next <= count; next++) {
-        Deno.listen({ hostname: "127.0.0.1", port: first + next }).close();
-      }
-      return first;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-}
-
 async function template(stage: Stage, name: string, rules: string): Promise<void> {
   const file = await stage.write(`${name}.toml`, rules);
   await stage.stasis("snapshot", name, "--stop");
@@ -39,7 +24,7 @@ async function template(stage: Stage, name: string, rules: string): Promise<void
 Deno.test("three redis clones have a folder, a log and a port each", async () => {
   await using stage = await Stage.open();
   const { folder } = stage;
-  const port = freePorts(3);
+  const port = freePort(4);
   for (const name of ["data", "clones"]) await Deno.mkdir(`${folder}/${name}`);
   const settings = [`port ${port}`, `dir ${folder}/data`, `logfile ${folder}/redis.log`];
   const conf = await stage.write(
@@ -84,7 +69,7 @@ Deno.test("three redis clones have a folder, a log and a port each", async () =>
 Deno.test("three nginx clones serve on a port each, with a header of their own, and log for themselves", async () => {
   await using stage = await Stage.open();
   const { folder } = stage;
-  const port = freePorts(3);
+  const port = freePort(4);
   await Deno.mkdir(`${folder}/www`);
   await stage.write("www/index.html", "served\n");
   const conf = await stage.write("nginx.conf", configure(folder, port));

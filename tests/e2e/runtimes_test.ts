@@ -2,7 +2,7 @@
 
 import { ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { freePort, must, Stage, until } from "./stage/stage.ts";
+import { CACHE, freePort, must, Stage, until } from "./stage/stage.ts";
 
 const PROGRAMS = fileURLToPath(new URL("programs", import.meta.url));
 
@@ -43,9 +43,8 @@ Deno.test("a JVM goes on with several threads", async () => {
 
 Deno.test("a static Go server goes on counting its requests", async () => {
   await using stage = await Stage.open();
-  const cache = `${PROGRAMS}/../../../dist/test/go-cache`;
   await must(["go", "build", "-o", `${stage.folder}/server`, `${PROGRAMS}/server.go`], {
-    env: { CGO_ENABLED: "0", GOCACHE: fileURLToPath(new URL(`file://${cache}`)), HOME: stage.folder },
+    env: { CGO_ENABLED: "0", GOCACHE: `${CACHE}/go`, HOME: stage.folder },
   });
   const address = `127.0.0.1:${freePort()}`;
   await stage.run("server", `${stage.folder}/server`, address);

@@ -1,34 +1,18 @@
 /** The command killed at any moment of a snapshot: the application must not notice. */
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { setTimeout as delay } from "node:timers/promises";
-import { PRODUCT, Stage, until } from "../e2e/stage/stage.ts";
+import { Stage, until } from "../e2e/stage/stage.ts";
 import { Bystander, undisturbed } from "./bystander.ts";
+import { Moments } from "./moments.ts";
 
 const KILLS = 100;
 
 /** Starts snapshots that are killed at moments spread over the time that one takes. Returns how many were. */
 async function killSnapshots(stage: Stage, pid: number): Promise<number> {
-  const start = performance.now();
-  await stage.stasis("snapshot", "--pid", String(pid));
-  const duration = performance.now() - start;
+  const moments = await Moments.of(() => stage.stasis("snapshot", "--pid", String(pid)));
   let killed = 0;
   for (let round = 0; round < KILLS; round++) {
-    const command = new Deno.Command(PRODUCT, {
-      args: ["snapshot", "--pid", String(pid)],
-      env: stage.env,
-      clearEnv: true,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    await delay(duration * ((round * 0.618034) % 1));
-    try {
-      command.kill("SIGKILL");
-    } catch {
-      // It was faster than expected.
-    }
-    if ((await command.status).signal === "SIGKILL") killed++;
+    if (await moments.kill(stage.spawn("snapshot", "--pid", String(pid)))) killed++;
   }
   return killed;
 }

@@ -1,9 +1,11 @@
 /** Restores that cannot be finished: what the user is told, and that nothing of them is left. */
 
+// Runs alone: it looks for blank processes of a restore among all processes of the host.
+
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { setTimeout as delay } from "node:timers/promises";
 import { must, PRODUCT, Stage, until } from "../e2e/stage/stage.ts";
 import { Bystander } from "./bystander.ts";
+import { Moments } from "./moments.ts";
 
 const COUNTER = "import sys, time\nheap = bytearray(%d << 20)\nn = 0\nprint('ready', flush=True)\n" +
   "while True:\n  time.sleep(0.05)\n  n += 1\n  open(sys.argv[1], 'w').write(str(n))\n";
@@ -86,35 +88,19 @@ Deno.test("a file that is missing ends with 30, and nothing is left", async () =
 Deno.test("a restore whose command is killed at any moment leaves no process", async () => {
   await using stage = await Stage.open();
   const { image, pid, count } = await saved(stage, { megabytes: 30 });
-  const start = performance.now();
-  await stage.stasis("restore", image, "-d");
-  const duration = performance.now() - start;
+  const moments = await Moments.of(() => stage.stasis("restore", image, "-d"), 0, 0.8);
   const running = () => Deno.readTextFileSync(count);
   const before = running();
   await until("it count on", () => running() !== before || undefined);
   Deno.kill(pid, "SIGKILL");
   await until("its end", () => remains(stage).length === 0 || undefined);
   for (let round = 0; round < 30; round++) {
-    const command = new Deno.Command(PRODUCT, {
-      args: ["restore", image, "-d", "--name", "halfway"],
-      env: stage.env,
-      clearEnv: true,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    await delay(duration * ((round * 0.618034) % 1) * 0.8);
-    try {
-      command.kill("SIGKILL");
-    } catch {
-      // It was faster than expected.
-    }
-    const { signal } = await command.status;
+    const killed = await moments.kill(stage.spawn("restore", image, "-d", "--name", "halfway"));
     const apps = JSON.parse(await stage.stasis("ps", "--json"));
     const listed: { aid: string; state: string }[] = Array.isArray(apps) ? apps : apps.apps;
     const whole = listed.filter(({ state }) => state === "running");
     // Killed after its last step, the restore is complete; before, there is nothing.
-    ok(signal === null || whole.length <= 1);
+    ok(!killed || whole.length <= 1);
     for (const { aid } of whole) await stage.stasis("kill", aid);
     const processes = () => remains(stage).filter((line) => /^\d/.test(line));
     await until("no process", () => processes().length === 0 || undefined);

@@ -1,8 +1,8 @@
 /** Rollbacks that fail, and ones whose command is killed at any moment: one of the two states runs, and never neither. */
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { setTimeout as delay } from "node:timers/promises";
 import { capture, freePort, must, type Outcome, Stage, until } from "../e2e/stage/stage.ts";
+import { Moments } from "./moments.ts";
 
 const KILLS = 60;
 
@@ -62,20 +62,11 @@ function errorOf(outcome: Outcome): { code: string; aftermath: string; causes: s
 Deno.test("an application whose rollback is killed at any moment runs on as it was, or as it was once", async () => {
   await using stage = await Stage.open();
   const subject = await Subject.start(stage);
-  const begun = performance.now();
-  strictEqual((await subject.rollback()).code, 0);
-  const duration = performance.now() - begun;
+  const moments = await Moments.of(async () => strictEqual((await subject.rollback()).code, 0), 0.1);
   const seen = { killed: 0, old: 0, new: 0 };
   for (let round = 0; round < KILLS; round++) {
     await subject.redis("set", "key", "new");
-    const command = stage.spawn("rollback", "redis", "redis@latest");
-    await delay(duration * (0.1 + 0.9 * ((round * 0.618034) % 1)));
-    try {
-      command.kill("SIGKILL");
-    } catch {
-      // It was faster than expected.
-    }
-    if ((await command.status).signal === "SIGKILL") seen.killed++;
+    if (await moments.kill(stage.spawn("rollback", "redis", "redis@latest"))) seen.killed++;
     const value = await until("an answer", () => subject.redis("get", "key"));
     ok(value === "old" || value === "new", value);
     seen[value]++;

@@ -1,8 +1,7 @@
 /** One program that holds ids of all kinds and checks them itself, in the languages and builds that it comes in. */
 
-import { fileURLToPath } from "node:url";
 import { ID_SUBJECTS, type IpcHost, type SystemObject } from "../stage/ipc_host.ts";
-import { must, type Stage, until } from "../stage/stage.ts";
+import { CACHE, must, type Stage, until } from "../stage/stage.ts";
 import type { Calls, Mode } from "./modes.ts";
 
 export interface Program {
@@ -32,10 +31,9 @@ const go: Program = {
   name: "static Go",
   calls: "kernel",
   async build(stage) {
-    const cache = fileURLToPath(new URL("../../../dist/test/go-cache", import.meta.url));
     const sources = ["holder.go", "system_v.go"].map((name) => `${ID_SUBJECTS}/${name}`);
     await must(["go", "build", "-o", `${stage.folder}/holder`, ...sources], {
-      env: { CGO_ENABLED: "0", GOCACHE: cache, HOME: stage.folder },
+      env: { CGO_ENABLED: "0", GOCACHE: `${CACHE}/go`, HOME: stage.folder },
     });
     return [`${stage.folder}/holder`];
   },

@@ -3,8 +3,13 @@
 import { ok, strictEqual } from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { applicationsIn, endApplications, loadedTemplates } from "./state_folder.ts";
+
+export { freePort } from "./ports.ts";
 
 export const PRODUCT = fileURLToPath(new URL("../../../dist/stasis", import.meta.url));
+/** What tests keep from one to the next: the unpacked product, the build cache of Go. */
+export const CACHE = fileURLToPath(new URL("../../../dist/cache", import.meta.url));
 const NOBODY = 65534;
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -56,21 +61,18 @@ export async function until<T>(
   throw new Error(`Could not see ${what} within ${seconds} s`, { cause: failure });
 }
 
-/** A port that nothing listens on now. */
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
-}
-
 export class Stage implements AsyncDisposable {
   readonly env: Record<string, string>;
   /** What the product is run by, for a test that plays in other namespaces. */
   within: readonly string[] = [];
 
-  private constructor(readonly folder: string, readonly product: readonly string[] = [PRODUCT]) {
-    this.env = { PATH: SYSTEM_PATH, HOME: folder, STASIS_HOME: `${folder}/home`, LANG: "C.UTF-8" };
+  private constructor(
+    readonly folder: string,
+    readonly product: readonly string[] = [PRODUCT],
+    cache = CACHE,
+  ) {
+    const own = { HOME: folder, STASIS_HOME: `${folder}/home`, XDG_CACHE_HOME: cache };
+    this.env = { PATH: SYSTEM_PATH, LANG: "C.UTF-8", ...own };
   }
 
   static async open(): Promise<Stage> {
@@ -88,25 +90,13 @@ export class Stage implements AsyncDisposable {
     await Deno.copyFile(PRODUCT, product);
     await Deno.chown(folder, NOBODY, NOBODY);
     const user = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--"];
-    return new Stage(folder, [...user, product]);
+    return new Stage(folder, [...user, product], `${folder}/.cache`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const listed = await capture([...this.within, ...this.product, "ps", "--json"], this.#options());
-    for (const { aid, state } of applications(listed.stdout)) {
-      if (state !== "running") continue;
-      await capture([...this.within, ...this.product, "kill", aid], this.#options());
-      // Until its helper has removed what the kernel does not: the next test may look for it.
-      await capture([...this.within, ...this.product, "wait", aid], this.#options());
-    }
-    const templates = await capture(
-      [...this.within, ...this.product, "template", "ls", "--json"],
-      this.#options(),
-    );
-    for (const { name, loaded } of JSON.parse(templates.stdout || "[]")) {
-      if (loaded) {
-        await capture([...this.within, ...this.product, "template", "unload", name], this.#options());
-      }
+    await endApplications(this.#home);
+    for (const name of loadedTemplates(this.#home)) {
+      await capture([...this.within, ...this.product, "template", "unload", name], this.#options());
     }
     await Deno.remove(this.folder, { recursive: true });
   }
@@ -150,15 +140,21 @@ export class Stage implements AsyncDisposable {
     return one;
   }
 
-  /** The log of an application, all of it. */
-  logs(name: string): Promise<string> {
-    return this.stasis("logs", name);
+  /** The log of the newest application of that name, all of it. */
+  async logs(name: string): Promise<string> {
+    const one = applicationsIn(this.#home).find((one) => one.name === name);
+    ok(one !== undefined, `there is an application called ${name}`);
+    return (await Deno.readTextFile(`${one.folder}/log`)).trimEnd();
   }
 
   async write(name: string, text: string): Promise<string> {
     const path = `${this.folder}/${name}`;
     await Deno.writeTextFile(path, text);
     return path;
+  }
+
+  get #home(): string {
+    return `${this.folder}/home`;
   }
 
   #options(): Deno.CommandOptions {

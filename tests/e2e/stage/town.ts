@@ -52,7 +52,7 @@ export class Town implements AsyncDisposable {
   }
 
   async awaken(name: string): Promise<void> {
-    await until(`${name} run`, async () => (await this.stasis("logs", name)).includes("ready") || undefined);
+    await until(`${name} run`, async () => (await this.host.stage.logs(name)).includes("ready") || undefined);
   }
 
   /** What the host hears. */
