@@ -94,6 +94,13 @@ export interface Tunnel {
   secret?: string;
 }
 
+export interface MakeEnvironmentRequest {
+  environment: Environment;
+  tunnel?: Tunnel;
+  /** Addresses that other hosts hand out from now on: what is left here of members with them is removed. */
+  absent?: string[];
+}
+
 /** How an environment's tunnel stands on this host. */
 export interface TunnelStanding {
   /** The link that frames go to other hosts by. */
@@ -462,7 +469,7 @@ export interface Operations {
   link_volumes: { request: { from: string; to: string }; response: { volumes: number } };
   verify: { request: { dir: string }; response: { ok: true; bytes: number } };
   list: { request: { folder: string }; response: { snapshots: Listed[] } };
-  make_environment: { request: { environment: Environment; tunnel?: Tunnel }; response: unknown };
+  make_environment: { request: MakeEnvironmentRequest; response: unknown };
   remove_environment: { request: { environment: Environment }; response: unknown };
   inspect_environment: { request: { environment: Environment }; response: Standing };
   doctor: { request: Record<never, never>; response: { checks: Check[] } };

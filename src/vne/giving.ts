@@ -6,6 +6,7 @@ import { Directory, informed, moved } from "./directory.ts";
 import { type EnvironmentCard, folderOf } from "./environments.ts";
 import { addressesOf, type Holder, holdersOf, liveClaims } from "./holders.ts";
 import { give } from "./holdings.ts";
+import { makingOf } from "./hosts.ts";
 import { answering, type Asked, isFromGone, senseless, understand } from "./questions.ts";
 import { common, countOf, each, halfOf, has, type Numbers, only, readNumbers, without } from "./shares.ts";
 import {
@@ -13,6 +14,8 @@ import {
   holdingsOf,
   isCount,
   isRecord,
+  lockEnvironment,
+  readSpan,
   selfOf,
   type Span,
   withHoldings,
@@ -28,7 +31,20 @@ export async function giveAway(session: Session, args: unknown): Promise<unknown
   const want = wantIn(asked);
   if (!isCount(arrived)) throw senseless();
   const given = await giveTo(session, card, from, arrived, want);
+  await vacate(session, card);
   return answering(session, card, { ...given });
+}
+
+/** Has the kernel forget ended applications here whose addresses another host hands out: it takes their packets for false ones. */
+async function vacate(session: Session, card: EnvironmentCard): Promise<void> {
+  using _lock = await lockEnvironment(session.home, card.name);
+  const span = readSpan(session.home, card.name);
+  if (span === undefined) return;
+  const owned = selfOf(span).numbers;
+  const absent = [...holdersOf(card, await session.applications())]
+    .filter(([number, { running }]) => !running && !has(owned, number))
+    .flatMap(([number]) => addressesOf(card, number));
+  if (absent.length > 0) await session.perform("make_environment", { ...makingOf(card, span), absent });
 }
 
 function wantIn({ args: { want } }: Asked): Want {

@@ -6,6 +6,7 @@ use crate::edits::Edits;
 use crate::network::{Environment, Network, Tunnel};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Where this user's state lives: what outlasts a reboot, and what does not.
@@ -261,6 +262,9 @@ requests! {
         environment: Environment,
         #[serde(default)]
         tunnel: Option<Tunnel>,
+        /// Addresses that other hosts hand out from now on: what is left here of members with them is removed.
+        #[serde(default)]
+        absent: Vec<IpAddr>,
     }
     /// Remove what an environment has on this host; members that run lose their links.
     RemoveEnvironment { environment: Environment }

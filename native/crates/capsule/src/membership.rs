@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use sys::Errno;
 
-const FEATURES: &str = "A kernel with bridges, veth and nftables for both is needed (CONFIG_BRIDGE, CONFIG_VETH, CONFIG_NF_TABLES_BRIDGE, CONFIG_NF_TABLES_INET, CONFIG_NFT_CT, CONFIG_NFT_MASQ)";
+const FEATURES: &str = "A kernel with bridges, veth, VXLAN for other hosts and nftables is needed (CONFIG_BRIDGE, CONFIG_VETH, CONFIG_VXLAN, CONFIG_NF_TABLES_BRIDGE, CONFIG_NF_TABLES_INET, CONFIG_NFT_CT, CONFIG_NFT_MASQ)";
 
 /// How long the longest packet of an environment may be, in bytes: IPv6 needs the least (RFC 8200).
 const LENGTHS: RangeInclusive<u32> = 1280..=65_535;

@@ -108,7 +108,7 @@ pub fn make(request: MakeEnvironment, _control: &Control) -> Result<Done, Fault>
         None if there => return Err(owned_elsewhere(&attempt, &wanted)),
         None => wanted.ensure(),
     };
-    made.map_err(|error| {
+    made.and_then(|()| wanted.vacate(&request.absent)).map_err(|error| {
         if !there {
             // Half of it would be in the way of the next try.
             let _ = wanted.remove();

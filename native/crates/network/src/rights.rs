@@ -2,10 +2,13 @@
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::names::MAX_NUMBER;
 use crate::nftables::table::{self, Table};
 use crate::nftables::{Batch, Family};
 use crate::route::Rtnetlink;
 use crate::ruleset;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use sys::Errno;
 
 impl Environment {
@@ -20,6 +23,20 @@ impl Environment {
             Err(Error { errno: Errno::ENOENT, .. }) => Ok(()),
             other => other,
         }
+    }
+
+    /// Removes what is left of ended members with these addresses: others have them on other hosts.
+    pub fn vacate(&self, addresses: &[IpAddr]) -> Result<()> {
+        let number = |address: &IpAddr| {
+            let range = self.subnets.iter().find(|subnet| subnet.contains(*address))?;
+            u32::try_from(range.number_of(*address)?).ok().filter(|number| *number < MAX_NUMBER)
+        };
+        let numbers: BTreeSet<u32> = addresses.iter().filter_map(number).collect();
+        let host = Rtnetlink::open()?;
+        numbers.into_iter().try_for_each(|number| {
+            host.remove_link(&self.id.port(number))?;
+            self.revoke(number)
+        })
     }
 
     /// The same for members whose links have gone: they may be on another host by now, and come from there.
