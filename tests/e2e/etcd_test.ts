@@ -98,26 +98,11 @@ Deno.test({
     match(needed, /Could not ask the directory/);
     await etcd.start();
 
-    const wanted = ["a", "b", "c"].flatMap((name) => [1, 2, 3, 4].map((number) => ({ name, number })));
-    await Promise.all(
-      wanted.map(({ name, number }) =>
-        land.town(name).host.stage.attempt(
-          "run",
-          "-d",
-          "--name",
-          `${name}${number}`,
-          "--vne",
-          "shop",
-          "--",
-          "sleep",
-          "600",
-        )
-      ),
-    );
-    const shown = (await land.show("a", "shop")).hosts ?? [];
-    const addresses = shown.flatMap(({ members = [] }) =>
-      members.filter(({ state }) => state === "running").flatMap((one) => one.addresses)
-    );
+    for (const refused of await land.storm("shop", ["a", "b", "c"], 4)) {
+      match(refused, /Could not find an address/);
+    }
+    match(await land.fill("shop", "a"), /Could not find an address[^]*the host "c" has none to give away/);
+    const addresses = await land.inUse("a", "shop");
     strictEqual(new Set(addresses).size, addresses.length, "no address was given twice");
     strictEqual(addresses.length, 14, "and all are in use");
   },

@@ -1,7 +1,7 @@
 /** Several computers, each a host with a network of its own, that an underlay connects. */
 
 import { NetworkHost } from "./network_host.ts";
-import { PRODUCT } from "./stage.ts";
+import { type Outcome, PRODUCT } from "./stage.ts";
 import { type Shown, Town } from "./town.ts";
 
 /** As ssh would, it runs a command on a host; and fails as ssh does where a host is down. */
@@ -123,6 +123,32 @@ export class Land implements AsyncDisposable {
     const own = ["-d", "--name", application, "--vne", vne];
     await this.town(name).stasis("run", ...own, "--", "sleep", "600");
     return await this.addressOf(name, vne, application);
+  }
+
+  /** Starts applications on computers at once. Returns what was said of those that got no place. */
+  async storm(vne: string, computers: readonly string[], each: number): Promise<string[]> {
+    const wanted = computers.flatMap((name) => Array.from({ length: each }, () => name));
+    const started = await Promise.all(wanted.map((name) => this.#attempt(name, vne)));
+    return started.filter(({ code }) => code !== 0).map(({ stderr }) => stderr);
+  }
+
+  /** Starts applications on a computer, one after the other, until there is no place. Returns what was said then. */
+  async fill(vne: string, computer: string): Promise<string> {
+    for (;;) {
+      const { code, stderr } = await this.#attempt(computer, vne);
+      if (code !== 0) return stderr;
+    }
+  }
+
+  #attempt(computer: string, vne: string): Promise<Outcome> {
+    return this.town(computer).host.stage.attempt("run", "-d", "--vne", vne, "--", "sleep", "600");
+  }
+
+  /** The addresses of all applications that run, as one computer knows. */
+  async inUse(computer: string, vne: string): Promise<string[]> {
+    const { hosts = [] } = await this.show(computer, vne);
+    const members = hosts.flatMap((host) => host.members ?? []);
+    return members.filter(({ state }) => state === "running").flatMap(({ addresses }) => addresses);
   }
 
   /** Where an application is found. */
