@@ -10,7 +10,7 @@ import { allNumbers } from "./holders.ts";
 import { type Holdings, unowned } from "./holdings.ts";
 import { requireAllowed } from "./hosts.ts";
 import { meetAll, reasonOf } from "./meeting.ts";
-import { answering, follow, isFromGone, senseless, spanOf, understand } from "./questions.ts";
+import { answering, follow, isFromGone, senseless, spanOf, takeIn, understand } from "./questions.ts";
 import { countOf, union } from "./shares.ts";
 import {
   byName,
@@ -21,10 +21,13 @@ import {
   holdingsIn,
   holdingsOf,
   type Host,
+  isRecord,
   lockEnvironment,
   readSpan,
   type Span,
   withHoldings,
+  type Word,
+  wordIn,
   wordOf,
   writeSpan,
 } from "./span.ts";
@@ -49,7 +52,7 @@ export async function declareGone(
   requireAllowed(card.name, span);
   const doomed = names.flatMap((name) => doomedBy(card, span, name));
   return span.directory === undefined
-    ? await takeOver(session, card, span, doomed)
+    ? await takeOver(session, card, doomed)
     : await strike(session, card, doomed);
 }
 
@@ -87,32 +90,50 @@ async function strike(session: Session, card: EnvironmentCard, doomed: readonly 
   return { taken, notes };
 }
 
-/** Without: every other host is asked what it owns, and none gives anything away meanwhile. What is nobody's is this host's then. */
-async function takeOver(
+/** Without: again where the others know of hosts that this one had not heard of. */
+async function takeOver(session: Session, card: EnvironmentCard, doomed: readonly Gone[]): Promise<Declared> {
+  for (;;) {
+    const declared = await takeOverFrom(session, card, spanOf(session, card), doomed);
+    if (declared !== undefined) return declared;
+  }
+}
+
+/**
+ * Every other host is asked what it owns, and none gives anything away meanwhile. What is nobody's is this host's then. Undefined
+ * where there are hosts that were not asked: they are known from now on.
+ */
+async function takeOverFrom(
   session: Session,
   card: EnvironmentCard,
   span: Span,
   doomed: readonly Gone[],
-): Promise<Declared> {
+): Promise<Declared | undefined> {
   const gathering = new Gathering(session, span, PATIENCE);
   const args = { environment: card.id, from: span.self, word: wordOf(span), gone: doomed };
   using held = new DisposableStack();
-  const holdings: Record<string, Holdings> = {};
+  const reports: Record<string, Report> = {};
   try {
     // In the same order everywhere: two who do so at once do not wait for each other.
     for (const host of survivors(span, doomed)) {
       if (host.id === span.self) held.use(await lockEnvironment(session.home, card.name));
-      else holdings[host.id] = reported(await gathering.begin({ host, question: "vne-freeze", args }));
+      else reports[host.id] = reported(await gathering.begin({ host, question: "vne-freeze", args }));
     }
   } catch (error) {
     await gathering.disperse(error);
     throw notAgreed(card, doomed, error);
   }
+  const words = Object.values(reports).map(({ word }) => word);
+  if (words.some((word) => hasMore(hearsay(span, word), span))) {
+    await gathering.disperse(notAgreed(card, doomed, senseless()));
+    held.dispose();
+    for (const word of words) await takeIn(session, card, word);
+    return undefined;
+  }
   // They let nobody who is gone give anything any more, and then their addresses are given anew.
   const answers = await gathering.go();
   const before = spanOf(session, card);
   const own = holdingsOf(before);
-  const orphans = unowned(allNumbers(card), { ...holdings, [span.self]: own });
+  const orphans = unowned(allNumbers(card), { ...reports, [span.self]: own });
   const more = withHoldings(before, { ...own, numbers: union(own.numbers, orphans) });
   const after = hearsay(more, { hosts: [], gone: doomed });
   writeSpan(session.home, card.name, after);
@@ -122,13 +143,23 @@ async function takeOver(
   return { taken: countOf(orphans), notes };
 }
 
+function hasMore(one: Span, other: Span): boolean {
+  return one.hosts.some(({ id }) => other.hosts.every((host) => host.id !== id));
+}
+
+/** What a host says that gives nothing away for now. */
+interface Report extends Holdings {
+  word: Word;
+}
+
 function survivors({ hosts }: Span, doomed: readonly Gone[]): Host[] {
   return hosts.filter((host) => doomed.every(({ id }) => id !== host.id)).toSorted(byName);
 }
 
-function reported(report: unknown): Holdings {
+function reported(report: unknown): Report {
   const holdings = holdingsIn(report);
-  if (holdings !== undefined) return holdings;
+  const word = isRecord(report) ? wordIn(report.word) : undefined;
+  if (holdings !== undefined && word !== undefined) return { ...holdings, word };
   throw senseless();
 }
 
@@ -152,7 +183,7 @@ async function hold(
   using _lock = await lockEnvironment(session.home, name);
   const span = readSpan(session.home, name);
   if (span === undefined) throw senseless();
-  await awaitGo(talk, holdingsOf(span));
+  await awaitGo(talk, { ...holdingsOf(span), word: wordOf(span) });
   const after = hearsay(span, { hosts: [], gone });
   writeSpan(session.home, name, after);
   return [span, after];

@@ -19,7 +19,17 @@ import { type Member, membersOf } from "./members.ts";
 import { dropNames } from "./names.ts";
 import { recordIn, senseless } from "./questions.ts";
 import { environmentsOf } from "./ranges.ts";
-import { byName, isBanished, isText, lockEnvironment, readSpan, type Span } from "./span.ts";
+import {
+  byName,
+  type Host,
+  isBanished,
+  isText,
+  lockEnvironment,
+  readSpan,
+  type Span,
+  wordIn,
+  wordOf,
+} from "./span.ts";
 import { awaitGo, Gathering, withoutAnswer } from "./together.ts";
 
 /** How long all of it may take, in ms. */
@@ -88,22 +98,25 @@ export async function removeEverywhere(
 ): Promise<string[]> {
   const passedOver = new Map<string, string>();
   const gathering = new Gathering(session, span, PATIENCE);
-  const args = { environment: card.id, name: card.name, force };
   using held = new DisposableStack();
   let own: Removal | undefined;
   try {
-    for (const host of span.hosts.toSorted(byName)) {
+    const hosts = span.hosts.toSorted(byName);
+    const known = new Set([...hosts, ...span.gone].map(({ id }) => id));
+    // Some may know of others, which are asked as well.
+    for (const host of hosts) {
       if (host.id === span.self) own = held.use(await Removal.begin(session, card.name, force));
       else {
-        try {
-          await gathering.begin({ host, question: "vne-remove", args });
-        } catch (error) {
+        const told = await begin(gathering, card, host, force).catch((error: unknown) => {
           if (!force) throw error;
           passedOver.set(host.name, reasonOf(faultOf(error)));
-        }
+          return [];
+        });
+        hosts.push(...told.filter(({ id }) => !known.has(id)));
+        for (const { id } of told) known.add(id);
       }
     }
-    await Directory.of(span, card)?.remove();
+    await strike(span, card, force, passedOver);
     await own?.finish();
   } catch (error) {
     await gathering.disperse(error);
@@ -113,14 +126,43 @@ export async function removeEverywhere(
   return [...passedOver].map(([name, why]) => `${name} may have it still: ${why}`);
 }
 
+/** Has a host get ready to remove it. Returns the hosts that it knows of. */
+async function begin(
+  gathering: Gathering,
+  { id, name }: EnvironmentCard,
+  host: Host,
+  force: boolean,
+): Promise<readonly Host[]> {
+  const args = { environment: id, name, force };
+  const word = wordIn(await gathering.begin({ host, question: "vne-remove", args }));
+  if (word === undefined) throw senseless();
+  return word.hosts;
+}
+
+/** Takes it out of the directory. */
+async function strike(
+  span: Span,
+  card: EnvironmentCard,
+  force: boolean,
+  passedOver: Map<string, string>,
+): Promise<void> {
+  try {
+    await Directory.of(span, card)?.remove();
+  } catch (error) {
+    if (!force) throw error;
+    passedOver.set("The directory", reasonOf(faultOf(error)));
+  }
+}
+
 /** Answers a host that removes an environment everywhere. */
 export async function removeFor(session: Session, args: unknown, talk: Talk): Promise<unknown> {
   const { environment, name, force } = recordIn(args);
   if (!isText(name) || typeof force !== "boolean") throw senseless();
   const card = findEnvironment(session.home, name);
-  if (card.id !== environment || readSpan(session.home, name) === undefined) throw notThat(name);
+  const span = readSpan(session.home, name);
+  if (card.id !== environment || span === undefined) throw notThat(name);
   using removal = await Removal.begin(session, name, force);
-  await awaitGo(talk, "ready");
+  await awaitGo(talk, wordOf(span));
   await removal.finish();
   return {};
 }
