@@ -135,6 +135,26 @@ play("a host joins with half of the free addresses of another, and all learn of 
   strictEqual((await land.show("b", "shop")).hosts?.length, 2);
 });
 
+play("hosts that join by one which is lost are not forgotten", async () => {
+  await using land = await Land.open(4);
+  await land.create("shop", ["b"], "--subnet", "10.10.2.0/28");
+  await land.join("c", "shop", "b");
+  await land.reachable("a", false);
+  await land.join("d", "shop", "c");
+  await land.place("d", "shop", "web");
+  await land.reachable("a", true);
+  await land.reachable("c", false);
+  // Of d only b can tell.
+  await land.town("a").stasis("vne", "leave", "shop", "--host", "c");
+  const { hosts = [] } = await land.show("a", "shop");
+  deepStrictEqual(hosts.map(({ name }) => name), ["a", "b", "d"]);
+  strictEqual(hosts.reduce((sum, { count }) => sum + count, 0), 14);
+  await land.fill("shop", "a");
+  const addresses = await land.inUse("a", "shop");
+  strictEqual(new Set(addresses).size, addresses.length);
+  strictEqual(addresses.length, 14);
+});
+
 play("an application moves to another host with its address, which is given there", async () => {
   await using land = await Land.open(2);
   await land.create("shop", ["b"], "--subnet", "10.10.2.0/24");
