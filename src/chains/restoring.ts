@@ -19,7 +19,7 @@ import type { Session } from "../session.ts";
 import { faultOf } from "../ui/errors.ts";
 import { count } from "../ui/format.ts";
 import { tellOf } from "../vne/meeting.ts";
-import { type Newcomer, withNames } from "../vne/newcomers.ts";
+import { type Newcomer, returningHostname, withNames } from "../vne/newcomers.ts";
 import { reportPublished } from "../vne/publishing.ts";
 import type { Joining } from "../vne/taking.ts";
 import { leadThrough } from "./leading.ts";
@@ -55,10 +55,13 @@ export async function restoreMembers(
     const dir = folderOf(session, member);
     const inspection = await session.perform("inspect", { dir });
     const joining = joinings.use(await place(inspection));
+    const { network } = joining.request;
     const name = nameOf(inspection.label?.name ?? member.name, ways.prefix, taken);
     taken.add(name);
-    requests.push({ dir, name, ...common(ways), ...originIn(inspection), ...joining.request });
-    newcomers.push({ name, hostname: inspection.hostname, network: joining.request.network });
+    // In a copy, members find each other under the names that they had.
+    const own = ways.prefix === undefined ? returningHostname(network, name, inspection) : {};
+    requests.push({ dir, name, ...common(ways), ...originIn(inspection), ...joining.request, ...own });
+    newcomers.push({ hostname: inspection.hostname, name, network, ...own });
   }
   const { home } = session;
   const restores = requests.map((request) => ({ home, ...request }));

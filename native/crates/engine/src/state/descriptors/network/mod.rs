@@ -13,6 +13,7 @@ mod options;
 mod packet;
 mod queue;
 pub mod quiet;
+mod reading;
 mod revival;
 mod wire;
 
