@@ -28,7 +28,7 @@ def send():
     while True:
         connection.sendall(block(number))
         number += 1
-        time.sleep(0.001)
+        time.sleep(0.004)
 def receive():
     number, room = 0, bytearray(SIZE)
     while True:
@@ -40,26 +40,37 @@ def receive():
         if bytes(room) != block(number):
             raise ValueError(f"block {number} is {int.from_bytes(room[:8], 'big')}")
         number += 1
-        if number % 20 == 0: print("got", number, flush=True)
+        if number % 10 == 0: print("got", number, flush=True)
 threading.Thread(target=guarded(send)).start()
 guarded(receive)()
 `;
 
 /** How many blocks an application has received; throws when one was wrong. */
-export async function received(stage: Stage, name: string): Promise<number> {
-  const said = await stage.logs(name);
+export function received(stage: Stage, name: string): number {
+  const said = Deno.readTextFileSync(logOf(stage, name));
   ok(!said.includes("fail:"), `${name}: ${said.slice(said.indexOf("fail:"))}`);
   return Number(/got (\d+)\s*$/.exec(said.trimEnd())?.[1] ?? 0);
+}
+
+/** The newest log of an application of that name; to look for it is quicker than to ask for it. */
+function logOf(stage: Stage, name: string): string {
+  const folder = `${stage.folder}/home/data/apps`;
+  const found: { log: string; started: string }[] = [];
+  for (const { name: aid } of Deno.readDirSync(folder)) {
+    const meta = JSON.parse(Deno.readTextFileSync(`${folder}/${aid}/meta.json`));
+    if (meta.name === name) found.push({ log: `${folder}/${aid}/log`, started: meta.started });
+  }
+  const [newest] = found.sort((one, other) => one.started < other.started ? 1 : -1);
+  if (newest === undefined) throw new Error(`there is no application called ${name}`);
+  return newest.log;
 }
 
 /** Waits until each of the applications has received more. Returns how long that took, in ms. */
 export async function streamOn(stage: Stage, ...names: string[]): Promise<number> {
   const begun = performance.now();
-  const before = await Promise.all(names.map((name) => received(stage, name)));
+  const before = names.map((name) => received(stage, name));
   for (const [index, name] of names.entries()) {
-    await until(`${name} receive more`, async () => {
-      return await received(stage, name) > (before[index] ?? 0) + 40 || undefined;
-    });
+    await until(`${name} receive more`, () => received(stage, name) > (before[index] ?? 0) + 20 || undefined);
   }
   return performance.now() - begun;
 }

@@ -1,26 +1,26 @@
 //! Taking a snapshot: stop, collect, copy, let go.
 
+mod copying;
+mod sealing;
 mod subject;
 pub mod together;
 
 use crate::chain::Chain;
-use crate::collection::Collection;
 use crate::explain::{Explain, Result};
 use crate::freeze::FrozenTree;
 use crate::meeting::{Gate, Seat};
 use crate::state::descriptors::network::connection;
 use crate::state::descriptors::network::quiet::Quiet;
-use crate::state::frozen_copy::{self, FrozenCopy};
 use crate::state::namespaces;
-use crate::state::pages::{self, PageSource, StoppedProcess};
-use crate::state::process::{self, BodyV1, ProcessV1};
+use crate::state::pages;
+use crate::state::process;
 use crate::state::{cgroups, descriptors, host, posix_memory, posix_queues, system_v, translation, volumes};
-use crate::summary::SummaryV1;
 use abi::request::{Snapshot, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
+use copying::{Copies, copy_frozen, copy_pages};
 use image::SnapshotWriter;
+use sealing::{finish_volumes, flush_and_seal, threads};
 use serde::Serialize;
-use serde_json::Value;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use subject::Subject;
@@ -71,7 +71,7 @@ pub fn take_with(request: Snapshot, control: &Control, company: Option<&Seat>) -
         hold_still(&subject, &tree, &request, control, company).map_err(|fault| fault.aftermath(UNHARMED))?;
     let outcome = capture(&subject, &tree, translation, &request, volumes.as_ref(), &mut writer, control)
         .and_then(|captured| pass(company, &together::COLLECTED, control).map(|()| captured));
-    let Captured { mut chain, copies, mut connections, notes } =
+    let Captured { mut chain, copies, mut connections, mut notes } =
         outcome.map_err(|fault| failed_with(fault, &tree))?;
     let (pause, bytes) = if request.stop {
         // The image must be safe on disk before the only other copy of it ends.
@@ -81,6 +81,7 @@ pub fn take_with(request: Snapshot, control: &Control, company: Option<&Seat>) -
             .map_err(|fault| fault.aftermath(UNHARMED))?;
         connections.silence();
         tree.kill()?;
+        connections.stay_silent(&mut notes);
         let pause = stopped.elapsed();
         subject.await_end();
         (pause, bytes)
@@ -123,10 +124,6 @@ fn hold_still(
     let quiet = if request.tcp == Tcp::Close { None } else { subject.hush(tree)? };
     pass(company, &together::FROZEN, control)?;
     Ok(quiet)
-}
-
-fn finish_volumes(volumes: Option<&volumes::Collector>, chain: &mut Chain, control: &Control) -> Result<()> {
-    volumes.map_or(Ok(()), |volumes| volumes.finish(&mut chain.volumes, control))
 }
 
 /// Removes what snapshots left in the store whose command was killed. That this fails is no reason to take none.
@@ -238,97 +235,4 @@ fn capture(
         volumes,
     };
     Ok(Captured { chain, copies, connections: collection.connections, notes: collection.notes })
-}
-
-/// What is copied when the application runs again: page sources, and whose pages they hold.
-type Copies = Vec<(FrozenCopy, usize)>;
-
-/// Copies all pages that must be read while the application stands still; the rest is returned.
-fn copy_pages(
-    tree: &FrozenTree,
-    processes: &mut [ProcessV1],
-    collection: &mut Collection,
-    writer: &mut SnapshotWriter,
-    control: &Control,
-) -> Result<Copies> {
-    let mut jobs = Vec::new();
-    let mut copies = Copies::new();
-    for (index, (frozen, process)) in tree.processes.iter().zip(processes).enumerate() {
-        let BodyV1::Live(live) = &mut process.body else { continue };
-        let source = StoppedProcess::open(frozen.pid)?;
-        let copy = collection.copies.remove(&frozen.pid);
-        let plan =
-            pages::plan(&source, &live.memory.mappings, |map| copy.is_none() || !frozen_copy::carries(map))?;
-        jobs.push((source, plan, live));
-        copies.extend(copy.map(|copy| (copy, index)));
-    }
-    let memory: u64 = collection.shared_memory.sources.iter().map(|source| source.object.size).sum();
-    let objects = memory + collection.posix_memory.as_ref().map_or(0, posix_memory::Source::bytes);
-    let planned = jobs.iter().map(|job| job.1.bytes).sum::<u64>();
-    control.phase(Phase::WritingMemory, planned + objects, Unit::Bytes);
-    let pack = writer.pack();
-    for (source, plan, live) in jobs {
-        live.memory.pages = pages::collect(&source as &dyn PageSource, &plan, pack, control)?;
-        live.memory.guards = plan.guards;
-    }
-    pages::collect_objects(
-        &mut collection.shared_memory.sources,
-        &mut collection.ghosts.sources,
-        &mut collection.system_v.segments.sources,
-        collection.posix_memory.as_mut(),
-        pack,
-        control,
-    )?;
-    Ok(copies)
-}
-
-/// Copies the pages that frozen copies hold. The application may run.
-fn copy_frozen(
-    copies: Copies,
-    chain: &mut Chain,
-    writer: &mut SnapshotWriter,
-    control: &Control,
-) -> Result<()> {
-    for (copy, index) in copies {
-        let BodyV1::Live(live) = &mut chain.processes[index].body else { continue };
-        let plan = pages::plan(&copy, &live.memory.mappings, frozen_copy::carries)?;
-        control.phase(Phase::WritingMemory, plan.bytes, Unit::Bytes);
-        live.memory.pages.extend(pages::collect(&copy, &plan, writer.pack(), control)?);
-        live.memory.pages.sort_by_key(|run| run.start);
-        live.memory.guards.extend(plan.guards);
-        live.memory.guards.sort_by_key(|guard| guard.start);
-    }
-    Ok(())
-}
-
-fn threads(chain: &Chain) -> usize {
-    let of = |process: &ProcessV1| match &process.body {
-        BodyV1::Live(live) => live.threads.len(),
-        BodyV1::Zombie { .. } => 0,
-    };
-    chain.processes.iter().map(of).sum()
-}
-
-/// Writes the sections and makes the snapshot durable.
-fn flush_and_seal(
-    mut writer: SnapshotWriter,
-    chain: &Chain,
-    label: &Value,
-    control: &Control,
-) -> Result<u64> {
-    writer.pack().flush().explain(|| "Could not write page data".to_owned())?;
-    control.phase(Phase::Finishing, 0, Unit::None);
-    if control.cancelled() {
-        return Err(
-            Fault::new(Code::Interrupted, "Could not finish the snapshot").because("it was interrupted")
-        );
-    }
-    let what = || "Could not finish the snapshot".to_owned();
-    let text =
-        serde_json::to_vec(label).map_err(|error| Fault::new(Code::Internal, what()).because(error))?;
-    writer.section("label", 1, &text).explain(what)?;
-    let summary = SummaryV1 { processes: chain.processes.len() as u64, threads: threads(chain) as u64 };
-    summary.write(&mut writer)?;
-    chain.write(&mut writer)?;
-    Ok(writer.commit().explain(what)?.bytes)
 }

@@ -1,7 +1,7 @@
 //! TCP connections as they stand: queues, sequence numbers, windows, negotiated options.
 
 use super::address;
-use super::lock::Lock;
+use super::lock::{Flow, Lock, What};
 use super::messages::word;
 use super::options::{SOL_SOCKET, SOL_TCP};
 use super::reading::read;
@@ -137,7 +137,8 @@ pub struct Collector {
     /// Listeners with connections that nobody has accepted, and how many.
     pub waiting: Vec<(SocketAddr, u32)>,
     pub connections: ConnectionsV1,
-    pub lock: Option<Lock>,
+    /// With what it holds back.
+    pub lock: Option<(Lock, Vec<Flow>)>,
 }
 
 /// How often a connection on which packets still arrive is read again.
@@ -183,10 +184,13 @@ impl Collector {
         if flows.is_empty() {
             return Ok(());
         }
-        match Lock::take(lock_name(&self.held[0]), &flows, sockets) {
+        let name = lock_name(&self.held[0]);
+        // Until the processes have ended, nothing of it may outlast this command.
+        let lock = Lock::take_for_now(format!("{name}-now"), &What::Flows(flows.clone()), sockets);
+        match lock {
             Ok(lock) => {
-                self.connections.lock = Some(lock.name().to_owned());
-                self.lock = Some(lock);
+                self.connections.lock = Some(name);
+                self.lock = Some((lock, flows));
             }
             Err(errno) => notes.push(format!(
                 "{} TCP connections with peers elsewhere break if those send anything before the restore, \
@@ -232,13 +236,18 @@ impl Collector {
     }
 
     /// Makes sure that peers learn nothing of the end of the processes, which follows at once.
-    pub fn silence(&mut self) {
+    pub fn silence(&self) {
         for held in &self.held {
             // A connection that was reset meanwhile has nobody to tell.
             let _ = set_number(held.file.as_fd(), SOL_TCP, TCP_REPAIR, ON);
         }
-        if let Some(lock) = self.lock.take() {
-            lock.keep();
+    }
+
+    /// Leaves their packets held back, now that the processes have ended, for the restore to end that.
+    pub fn stay_silent(&mut self, notes: &mut Vec<String>) {
+        let (Some((lock, flows)), Some(name)) = (self.lock.take(), &self.connections.lock) else { return };
+        if let Err(errno) = lock.leave(name, &flows) {
+            notes.push(format!("TCP connections break, since nftables could not hold packets back: {errno}"));
         }
     }
 }

@@ -31,43 +31,30 @@ pub enum What {
     Flows(Vec<Flow>),
 }
 
-/// Drops the packets of some connections until it is dropped itself, unless it is to be kept.
+/// Drops packets until it is dropped itself.
 #[derive(Debug)]
 pub struct Lock {
     table: String,
     conversation: Conversation,
-    kept: bool,
 }
 
 impl Lock {
-    /// `name` must be unique on this host.
-    pub fn take(name: String, flows: &[Flow], sockets: &Sockets) -> sys::Result<Self> {
-        let conversation = Conversation::from(sockets.netlink(NETLINK_NETFILTER)?);
-        let table = attribute(1, &zero_ended(&name));
-        let mut changes = vec![
-            change(NEWTABLE, NLM_F_CREATE, std::slice::from_ref(&table)),
-            change(NEWCHAIN, NLM_F_CREATE, &chain(&name)),
-        ];
-        changes.extend(
-            flows.iter().map(|flow| change(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, &rule(&name, flow))),
-        );
-        commit(changes, &conversation)?;
-        Ok(Self { table: name, conversation, kept: false })
-    }
-
-    /// Drops packets until it is dropped itself, or this process ends.
+    /// Drops packets until it is dropped itself, or this process ends. `name` must be unique on this host.
     pub fn take_for_now(name: String, what: &What, sockets: &Sockets) -> sys::Result<Self> {
         let conversation = Conversation::from(sockets.netlink(NETLINK_NETFILTER)?);
         let table = [attribute(1, &zero_ended(&name)), attribute(2, &NFT_TABLE_F_OWNER.to_be_bytes())];
-        let mut changes =
-            vec![change(NEWTABLE, NLM_F_CREATE, &table), change(NEWCHAIN, NLM_F_CREATE, &chain(&name))];
         let rules = match what {
             What::AllFromOutside => vec![from_outside(&name)],
             What::Flows(flows) => flows.iter().map(|flow| rule(&name, flow)).collect(),
         };
-        changes.extend(rules.iter().map(|rule| change(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, rule)));
-        commit(changes, &conversation)?;
-        Ok(Self { table: name, conversation, kept: false })
+        commit(making(&name, &table, &rules), &conversation)?;
+        Ok(Self { table: name, conversation })
+    }
+
+    /// Leaves packets of some connections held back, by a table that outlasts this process.
+    pub fn leave(self, name: &str, flows: &[Flow]) -> sys::Result<()> {
+        let rules: Vec<_> = flows.iter().map(|flow| rule(name, flow)).collect();
+        commit(making(name, &[attribute(1, &zero_ended(name))], &rules), &self.conversation)
     }
 
     /// Takes charge of a lock that was kept; what its name does not find is gone already.
@@ -76,27 +63,24 @@ impl Lock {
     /// When this kernel has no packet filter, and so no lock.
     pub fn assume(name: String, sockets: &Sockets) -> sys::Result<Self> {
         let conversation = Conversation::from(sockets.netlink(NETLINK_NETFILTER)?);
-        Ok(Self { table: name, conversation, kept: false })
-    }
-
-    /// Leaves the packets held back, for the restore to end that.
-    pub fn keep(mut self) {
-        self.kept = true;
-    }
-
-    pub fn name(&self) -> &str {
-        &self.table
+        Ok(Self { table: name, conversation })
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if !self.kept {
-            let table = attribute(1, &zero_ended(&self.table));
-            // Somebody else may have removed it, with a reload of the firewall.
-            let _ = commit(vec![change(DELTABLE, 0, &[table])], &self.conversation);
-        }
+        let table = attribute(1, &zero_ended(&self.table));
+        // Somebody else may have removed it, with a reload of the firewall.
+        let _ = commit(vec![change(DELTABLE, 0, &[table])], &self.conversation);
     }
+}
+
+/// A table with a chain and its rules.
+fn making(name: &str, table: &[Vec<u8>], rules: &[Vec<Vec<u8>>]) -> Vec<Change> {
+    let mut changes =
+        vec![change(NEWTABLE, NLM_F_CREATE, table), change(NEWCHAIN, NLM_F_CREATE, &chain(name))];
+    changes.extend(rules.iter().map(|rule| change(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, rule)));
+    changes
 }
 
 fn zero_ended(name: &str) -> Vec<u8> {
@@ -225,8 +209,8 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().expect("a name")).expect("a connection");
         let (mut server, peer) = listener.accept().expect("the other end");
         let name = format!("stasis-test-{}", std::process::id());
-        let Ok(lock) = Lock::take(name, &[(peer, server.local_addr().expect("a name"))], &Sockets::default())
-        else {
+        let flows = What::Flows(vec![(peer, server.local_addr().expect("a name"))]);
+        let Ok(lock) = Lock::take_for_now(name, &flows, &Sockets::default()) else {
             return; // Not permitted, or a kernel without nftables.
         };
         client.write_all(b"x").expect("sent");
