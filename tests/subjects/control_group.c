@@ -60,9 +60,10 @@ int main(void) {
     signal(SIGTERM, on_term);
     int usable = find_mount();
     if (usable) {
-        snprintf(name, sizeof name, "stasis-%d", getpid());
-        snprintf(group, sizeof group, "%s/%s", mount_point, name);
-        usable = !mkdir(group, 0755) && !join(group);
+        // A name that no other run has: pids are the same in every capsule.
+        snprintf(group, sizeof group, "%s/stasis-XXXXXX", mount_point);
+        usable = mkdtemp(group) && !join(group);
+        snprintf(name, sizeof name, "%s", strrchr(group, '/') + 1);
     }
     puts("ready");
     while (!stopped) sigsuspend(&none);
