@@ -1,10 +1,10 @@
 /** Chains that cannot be taken or brought back: all applications run on, and no half of one is left. */
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { setTimeout as delay } from "node:timers/promises";
 import { NetworkHost } from "../e2e/stage/network_host.ts";
 import { must, Stage, until } from "../e2e/stage/stage.ts";
 import { received, startStreams, streamOn } from "../e2e/stage/streams.ts";
+import { Moments } from "./moments.ts";
 
 const ignore = Deno.uid() !== 0;
 const why = ignore ? " (skipped: only root makes network namespaces)" : "";
@@ -102,6 +102,7 @@ Deno.test({
     }).spawn();
     await holder.stdout.getReader().read();
     stage.within = ["nsenter", "-m", "-t", String(holder.pid), "--"];
+    stage.root = `/proc/${holder.pid}/root`;
     const large = "import os, time\nheap = os.urandom(24 << 20)\nprint('ready', flush=True)\n" +
       "while True: print('tick', flush=True); time.sleep(0.05)";
     await stage.run("small", ...TICKER);
@@ -120,6 +121,7 @@ Deno.test({
       await stage.stasis("wait", name);
     }
     stage.within = [];
+    stage.root = "";
     await holder.stdin.close();
     await holder.status;
   },
@@ -132,19 +134,11 @@ Deno.test({
     await using host = await NetworkHost.open();
     const { stage } = host;
     await startStreams(stage, { address: "127.0.0.1", options: [] }, { options: [] });
-    const begun = performance.now();
-    await stage.stasis("snapshot", "left", "right");
-    const duration = performance.now() - begun;
+    const moments = await Moments.of(() => stage.stasis("snapshot", "left", "right"));
     let killed = 0;
     for (let round = 0; round < KILLS; round++) {
       const command = stage.spawn("snapshot", "left", "right", ...(round % 2 === 0 ? ["--stop"] : []));
-      await delay(duration * ((round * 0.618034) % 1));
-      try {
-        command.kill("SIGKILL");
-      } catch {
-        // It was faster than expected.
-      }
-      if ((await command.status).signal === "SIGKILL") killed++;
+      if (await moments.kill(command)) killed++;
       const listed: { chain?: string }[] = JSON.parse(await stage.stasis("snapshots", "--json"));
       ok(listed.every(({ chain }) => chain !== undefined), "no snapshot without its chain");
       const chains = new Set(listed.map(({ chain }) => chain));

@@ -1,9 +1,9 @@
 /** Commands about environments that are killed at any moment: what they leave is known to the next one, and nothing stays. */
 
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { setTimeout as delay } from "node:timers/promises";
 import { until } from "../e2e/stage/stage.ts";
 import { Town } from "../e2e/stage/town.ts";
+import { Moments } from "./moments.ts";
 
 const ROUNDS = 8;
 const SHOP = ["--subnet", "10.10.2.0/24", "--subnet", "fd73:7461:7369:2::/64"];
@@ -20,30 +20,6 @@ async function traces(town: Town): Promise<string[]> {
   );
 }
 
-/** How long a command takes, in ms. */
-async function durationOf(town: Town, ...args: string[]): Promise<number> {
-  const start = performance.now();
-  await town.stasis(...args);
-  return performance.now() - start;
-}
-
-/** Starts a command and kills it after `pause` ms. Returns whether it was killed and not done. */
-async function killAfter(town: Town, pause: number, ...args: string[]): Promise<boolean> {
-  const command = town.host.stage.spawn(...args);
-  await delay(pause);
-  try {
-    command.kill("SIGKILL");
-  } catch {
-    // It was faster than expected.
-  }
-  return (await command.status).signal === "SIGKILL";
-}
-
-/** Moments spread over a duration, in ms. */
-function moments(duration: number): number[] {
-  return Array.from({ length: ROUNDS }, (_, round) => duration * ((round * 0.618034) % 1));
-}
-
 async function running(town: Town): Promise<string[]> {
   const apps: { aid: string; state: string }[] = JSON.parse(await town.stasis("ps", "--json"));
   return apps.filter(({ state }) => state === "running").map(({ aid }) => aid);
@@ -54,21 +30,21 @@ Deno.test({
   ignore,
   async fn() {
     await using town = await Town.open();
-    const making = await durationOf(town, "vne", "create", "shop", ...SHOP);
-    const removing = await durationOf(town, "vne", "rm", "shop");
+    const making = await Moments.of(() => town.create("shop", ...SHOP));
+    const removing = await Moments.of(() => town.stasis("vne", "rm", "shop"));
     let killed = 0;
-    for (const pause of moments(making)) {
-      if (await killAfter(town, pause, "vne", "create", "shop", ...SHOP)) killed++;
+    for (let round = 0; round < ROUNDS; round++) {
+      if (await making.kill(town.host.stage.spawn("vne", "create", "shop", ...SHOP))) killed++;
       const listed: { name: string }[] = JSON.parse(await town.stasis("vne", "ls", "--json"));
       if (listed.length > 0) await town.stasis("vne", "rm", "shop");
-      deepStrictEqual(await traces(town), [], `killed after ${pause} ms`);
+      deepStrictEqual(await traces(town), [], `round ${round}`);
     }
-    for (const pause of moments(removing)) {
+    for (let round = 0; round < ROUNDS; round++) {
       await town.create("shop", ...SHOP);
-      if (await killAfter(town, pause, "vne", "rm", "shop")) killed++;
+      if (await removing.kill(town.host.stage.spawn("vne", "rm", "shop"))) killed++;
       const listed: { name: string }[] = JSON.parse(await town.stasis("vne", "ls", "--json"));
       if (listed.length > 0) await town.stasis("vne", "rm", "shop");
-      deepStrictEqual(await traces(town), [], `killed after ${pause} ms`);
+      deepStrictEqual(await traces(town), [], `round ${round}`);
     }
     ok(killed > ROUNDS, `${killed} were killed`);
   },
@@ -82,11 +58,11 @@ Deno.test({
     await town.create("shop", ...SHOP);
     const [bridge = ""] = await town.host.links();
     const start = ["run", "-d", "--vne", "shop=10.10.2.7", "--publish", "auto:80", "--", "sleep", "1000"];
-    const duration = await durationOf(town, ...start);
+    const moments = await Moments.of(() => town.stasis(...start));
     let killed = 0;
-    for (const pause of moments(duration)) {
+    for (let round = 0; round < ROUNDS; round++) {
       await end(town, bridge);
-      if (await killAfter(town, pause, ...start)) killed++;
+      if (await moments.kill(town.host.stage.spawn(...start))) killed++;
     }
     ok(killed > ROUNDS / 2, `${killed} were killed`);
     await end(town, bridge);

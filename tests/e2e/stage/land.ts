@@ -13,7 +13,7 @@ if [ -e "$land/$host.down" ]; then
   exit 255
 fi
 . "$land/$host.host"
-exec nsenter --target="$holder" --net -- env -i PATH="$PATH" HOME="$home" STASIS_HOME="$state" sh -c "$*"
+exec nsenter --target="$holder" --net -- env -i PATH="$PATH" HOME="$home" STASIS_HOME="$state" XDG_CACHE_HOME="$cache" sh -c "$*"
 `;
 
 /** A computer of a land. */
@@ -78,8 +78,8 @@ export class Land implements AsyncDisposable {
     const length = address.includes(":") ? "64" : "24";
     await town.host.must("ip", "address", "add", `${address}/${length}`, "dev", "lan", "nodad");
     await town.host.must("ip", "link", "set", "lan", "up");
-    const { STASIS_HOME: state, HOME: home } = stage.env;
-    const way = `holder=${holder.pid}\nstate=${state}\nhome=${home}\n`;
+    const { STASIS_HOME: state, HOME: home, XDG_CACHE_HOME: cache } = stage.env;
+    const way = `holder=${holder.pid}\nstate=${state}\nhome=${home}\ncache=${cache}\n`;
     await Deno.writeTextFile(`${this.underlay.stage.folder}/${name}.host`, way);
   }
 

@@ -65,6 +65,8 @@ export class Stage implements AsyncDisposable {
   readonly env: Record<string, string>;
   /** What the product is run by, for a test that plays in other namespaces. */
   within: readonly string[] = [];
+  /** Where the test sees the root of the file system that the product sees: /proc/PID/root of one in its mount namespace. */
+  root = "";
 
   private constructor(
     readonly folder: string,
@@ -154,7 +156,7 @@ export class Stage implements AsyncDisposable {
   }
 
   get #home(): string {
-    return `${this.folder}/home`;
+    return `${this.root}${this.folder}/home`;
   }
 
   #options(): Deno.CommandOptions {
