@@ -1,6 +1,8 @@
-/** What virtual network environments cost: their traffic, joining them, and having many. */
+/** What virtual network environments cost: their traffic on one host and on two, joining them, having many, and
+ * moving from host to host. */
 
 import { table } from "./statistics.ts";
+import { membersAcross, moving, Pair, plainTunnel } from "./networks/across.ts";
 import { growth, joining, joiningItself } from "./networks/growth.ts";
 import { Host } from "./networks/host.ts";
 import { compare, members, plainBridge } from "./networks/traffic.ts";
@@ -14,6 +16,7 @@ export async function benchNetworks(product: string, rounds: number): Promise<vo
   await host.clear();
   console.log(`\njoining, in the engine\n${(await joiningItself()).trimEnd()}`);
   console.log(`\n${table(await growth(host))}`);
+  await across(product, rounds);
 }
 
 async function traffic(host: Host, rounds: number): Promise<void> {
@@ -24,4 +27,15 @@ async function traffic(host: Host, rounds: number): Promise<void> {
     await host.clear();
     await plain.close();
   }
+}
+
+async function across(product: string, rounds: number): Promise<void> {
+  await using pair = await Pair.open(product);
+  const plain = await plainTunnel(pair);
+  try {
+    console.log(`\n${table(await compare(pair.a, rounds, plain.way, await membersAcross(pair)))}`);
+  } finally {
+    await plain.close();
+  }
+  console.log(`\n${table(await moving(pair, rounds))}`);
 }
