@@ -85,8 +85,8 @@ class OnHost:
         for one in (self.datagrams, self.group, *self.raw):
             heard += [data.hex() for data in self.all(lambda: one.recv(65536)) if MARK in data]
         heard += ["a connection" for _ in self.all(self.listener.accept)]
-        self.other.send(b"hello")
         error = self.other.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self.other.send(b"hello")
         return heard + (["an error for another's socket"] if error else [])
 
     def known(self):
