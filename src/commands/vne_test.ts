@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert/strict";
 import { StasisError } from "../../ffi/error.ts";
 import type {
   Application,
@@ -299,4 +299,45 @@ Deno.test("an environment is shown with its members, and removed when none runs"
   match(fault?.causes?.join() ?? "", /"web"/);
   strictEqual((await town.stasis("vne", "rm", "--force", "shop")).exit, 0);
   strictEqual((await town.stasis("vne", "show", "shop")).exit, 10);
+});
+
+Deno.test("all environments are shown where none is named, with the ports that lead to their members", async () => {
+  using town = await Town.open();
+  await town.stasis("vne", "create", "bank", "--subnet", "10.10.3.0/24");
+  await town.stasis(
+    "run",
+    "-d",
+    "--vne",
+    "bank",
+    "--publish",
+    "18080:80",
+    "--publish",
+    "20000:53/udp",
+    "--",
+    "x",
+  );
+  const both = JSON.parse((await town.stasis("vne", "show", "--json")).stdout);
+  deepStrictEqual(both.map((one: { name: string }) => one.name), ["bank", "shop"]);
+  deepStrictEqual(both[0].members[0].published.map((one: PublishedPort) => one.host), [18_080, 20_000]);
+  match((await town.stasis("vne", "show", "bank")).stdout, /18080:80 20000:53\/udp/);
+  town.end(0);
+  doesNotMatch((await town.stasis("vne", "show", "bank")).stdout, /18080/);
+  strictEqual((await town.stasis("vne", "show", "shop", "nowhere")).exit, 10);
+});
+
+Deno.test("environments are drawn into a file, or to standard output", async () => {
+  using town = await Town.open();
+  await town.run("shop");
+  await town.stasis("vne", "create", "bank", "--subnet", "10.10.3.0/24", "--outside", "allow");
+  const drawn = await town.stasis("vne", "show", "--svg", "town.svg");
+  strictEqual(drawn.exit, 0, drawn.fault?.causes?.join());
+  strictEqual(drawn.stdout, "");
+  const text = Deno.readTextFileSync(`${town.base}/town.svg`);
+  for (const word of ["<svg ", ">shop<", ">bank<", ">10.10.2.1<", ">outside<", "this host"]) {
+    strictEqual(text.includes(word), true, word);
+  }
+  const one = await town.stasis("vne", "show", "shop", "--svg", "-", "--json");
+  strictEqual(one.stdout.startsWith("<svg "), true);
+  strictEqual(one.stdout.includes("bank"), false);
+  strictEqual((await town.stasis("vne", "show", "--svg", "nowhere/town.svg")).exit, 1);
 });

@@ -1,4 +1,4 @@
-import type { Standing, TunnelStanding } from "../../ffi/messages.ts";
+import type { PublishedPort, Standing, TunnelStanding } from "../../ffi/messages.ts";
 import type { EnvironmentCard } from "../vne/environments.ts";
 import type { Member } from "../vne/members.ts";
 import type { HostStanding } from "../vne/standings.ts";
@@ -19,6 +19,7 @@ const MEMBERS = [
   { title: "NAME" },
   { title: "STATE" },
   { title: "ADDRESS" },
+  { title: "PUBLISHED" },
   { title: "LINK" },
   { title: "SENT", right: true },
   { title: "RECEIVED", right: true },
@@ -86,11 +87,12 @@ export function renderEnvironment(
       ].join(", "),
     ],
   ];
-  const rows = shown.members.map(({ aid, name, state, addresses, link }) => [
+  const rows = shown.members.map(({ aid, name, state, addresses, published = [], link }) => [
     aid,
     name,
     state,
     addresses.join(" "),
+    published.map(formatPort).join(" "),
     link?.name ?? "",
     link === undefined ? "" : formatBytes(link.sent_bytes),
     link === undefined ? "" : formatBytes(link.received_bytes),
@@ -149,4 +151,9 @@ export function lifeOfKeys({ encryption, peers }: TunnelStanding): string {
   const until = encryption?.keys_until;
   if (until !== undefined) return `keys until ${new Date(until * 1000).toISOString()}`;
   return peers.length === 0 ? "no key is needed yet" : "no keys: nothing is sent";
+}
+
+/** As `--publish` takes it: the port of the host, and where it leads. */
+function formatPort({ protocol, port, host }: PublishedPort): string {
+  return `${host}:${port}${protocol === "udp" ? "/udp" : ""}`;
 }

@@ -1,6 +1,6 @@
 /** The applications of an environment, and what went through their links. */
 
-import type { Application, MemberLink } from "../../ffi/messages.ts";
+import type { Application, MemberLink, PublishedPort } from "../../ffi/messages.ts";
 import { linksInto } from "./holders.ts";
 
 export interface Member {
@@ -8,6 +8,8 @@ export interface Member {
   name: string;
   state: Application["state"];
   addresses: string[];
+  /** Ports of its host that lead to it; left out when there are none. */
+  published?: PublishedPort[];
   /** Of one that runs. */
   link?: MemberLink;
 }
@@ -16,7 +18,13 @@ export interface Member {
 export function membersOf(environment: { id: string }, applications: readonly Application[]): Member[] {
   return applications.flatMap((application) => {
     const { aid, name, state } = application;
-    return linksInto(environment, application).map(({ addresses }) => ({ aid, name, state, addresses }));
+    return linksInto(environment, application).map(({ addresses, published = [] }): Member => ({
+      aid,
+      name,
+      state,
+      addresses,
+      ...(state === "running" && published.length > 0 && { published }),
+    }));
   });
 }
 

@@ -2,27 +2,27 @@ import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { Open } from "../../session.ts";
 import { renderEnvironment } from "../../ui/vne.ts";
 import { outputOptions, verb } from "../../verb.ts";
-import { describe, findEnvironment } from "../../vne/environments.ts";
-import { membersOf, withTraffic } from "../../vne/members.ts";
-import { refreshed } from "../../vne/refreshing.ts";
-import { standingsOf } from "../../vne/standings.ts";
+import { findEnvironment, listEnvironments } from "../../vne/environments.ts";
+import { lookAt } from "../../vne/looking.ts";
+import { draw } from "./picture.ts";
 
-/** `stasis vne show`: who is in an environment, and what went on there. */
+/** `stasis vne show`: who is in environments, and what went on there. */
 export function vneShow(open: Open): CommandUnknownOpts {
-  return verb("show", "Show an environment: its hosts, members, their links, and what its rules have stopped")
-    .argument("<environment>", "its name")
-    .action(async (name, _options, command) => {
+  return verb("show", "Show environments: their hosts, members, links, and what their rules have stopped")
+    .argument("[environment...]", "their names (default: all)")
+    .option("--svg <FILE>", "draw them into FILE instead; - for standard output")
+    .action(async (names, options, command) => {
       const session = open(outputOptions(command));
-      const { output } = session;
-      const card = findEnvironment(session.home, name);
-      await refreshed(session, card);
-      const { links, ...standing } = await session.perform("inspect_environment", {
-        environment: describe(card),
-      });
-      const members = withTraffic(membersOf(card, await session.applications()), links);
-      const hosts = await standingsOf(session, card, { present: standing.present, members });
-      const shown = { ...card, ...standing, members, ...(hosts.length > 0 && { hosts }) };
-      if (output.json) output.object(shown);
-      else output.lines(renderEnvironment(shown, output.stdout.columns()));
+      const { output, home } = session;
+      const cards = names.length === 0
+        ? listEnvironments(home, (name) => output.talk(`Passing over what cannot be read: ${name}`))
+        : [...new Set(names)].map((name) => findEnvironment(home, name));
+      const seen = await Promise.all(cards.map((card) => lookAt(session, card)));
+      if (options.svg !== undefined) return draw(session, seen, options.svg);
+      if (output.json) return output.object(names.length === 1 ? seen[0] : seen);
+      for (const [index, one] of seen.entries()) {
+        if (index > 0) output.line("");
+        output.lines(renderEnvironment(one, output.stdout.columns()));
+      }
     });
 }
