@@ -53,6 +53,15 @@ Deno.test("bash completes the commands of a group, and what belongs to each", ()
   strictEqual(offered("stasis clone --keep").join(), "--keep-going");
 });
 
+Deno.test("environments are completed wherever one is named", () => {
+  for (const line of ["run --vne ", "restore --vne ", "clone web --vne ", "vne show ", "vne rm "]) {
+    ok(offered(`stasis ${line}sh`, "shop").includes("shop"), line);
+  }
+  for (const script of [zshCompletions(VERBS, FLAGS), fishCompletions(VERBS, FLAGS)]) {
+    ok(script.includes("ids environment"));
+  }
+});
+
 Deno.test("fish tells the commands of a group from others of the same name", () => {
   const lines = fishCompletions(VERBS, FLAGS).split("\n").filter((line) => line.includes("_from rm"));
   ok(

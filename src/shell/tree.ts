@@ -9,6 +9,7 @@ export type Words =
   | "snapshot"
   | "target"
   | "template"
+  | "environment"
   | "file"
   | "shell"
   | "verb"
@@ -55,6 +56,8 @@ const WORDS: Readonly<Record<string, Words>> = {
   snapshot: "snapshot",
   target: "target",
   template: "template",
+  environment: "environment",
+  "NAME[=ADDR]": "environment",
   shell: "shell",
   verb: "verb",
   command: "command",
@@ -69,7 +72,7 @@ export function fixedWords(words: Words, verbs: readonly Verb[]): string {
 
 /** Whether `stasis complete-ids` knows the words that complete an argument. */
 export function areIds(words: Words): boolean {
-  return words === "app" || words === "snapshot" || words === "target" || words === "template";
+  return ["app", "snapshot", "target", "template", "environment"].includes(words);
 }
 
 /** The visible commands of the program, in their order; those of a group in its place. */
@@ -104,7 +107,8 @@ export function groupsOf(verbs: readonly Verb[]): [group: Group, members: Verb[]
 /** The options of the program itself, before any command. */
 export function flagsOf(command: CommandUnknownOpts): Flag[] {
   return command.createHelp().visibleOptions(command).map((option) => {
-    const value = /[<[](.*?)[>\]]/.exec(option.flags)?.[1];
+    const [, needed, possible] = /<(.*)>$|\[(.*)\]$/.exec(option.flags) ?? [];
+    const value = needed ?? possible;
     return {
       ...(option.short !== undefined && { short: option.short }),
       long: option.long ?? option.flags,

@@ -69,7 +69,9 @@ function caseOf(verb: Verb, verbs: readonly Verb[]): string {
 
 function specOf({ short, long, value, description, completion }: Flag, verbs: readonly Verb[]): string {
   const text = `[${description.replace(/[[\]:]/g, "\\$&")}]`;
-  const argument = value === undefined ? "" : `:${value}:${actionFor(completion, verbs)}`;
+  const argument = value === undefined
+    ? ""
+    : `:${value.replaceAll(":", "\\:")}:${actionFor(completion, verbs)}`;
   if (short === undefined) return quote(`${long}${text}${argument}`);
   return `{${short},${long}}${quote(`${text}${argument}`)}`;
 }
