@@ -17,7 +17,9 @@ export interface Seen extends EnvironmentCard, Omit<Standing, "links"> {
 /** Looks at an environment, and asks its other hosts. */
 export async function lookAt(session: Session, card: EnvironmentCard): Promise<Seen> {
   await refreshed(session, card);
-  const { links, ...standing } = await session.perform("inspect_environment", { environment: describe(card) });
+  const { links, ...standing } = await session.perform("inspect_environment", {
+    environment: describe(card),
+  });
   const members = withTraffic(membersOf(card, await session.applications()), links);
   const hosts = await standingsOf(session, card, { present: standing.present, members });
   return { ...card, ...standing, members, ...(hosts.length > 0 && { hosts }) };

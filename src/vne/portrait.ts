@@ -5,7 +5,9 @@ import type { Seen } from "./looking.ts";
 import type { Member } from "./members.ts";
 
 /** An environment with its hosts. */
-export type Sitter = Pick<Seen, "name" | "subnets" | "outside" | "members" | "hosts"> & { encrypted: boolean };
+export type Sitter = Pick<Seen, "name" | "subnets" | "outside" | "members" | "hosts"> & {
+  encrypted: boolean;
+};
 
 interface Host extends PictureHost {
   members: Member[];
