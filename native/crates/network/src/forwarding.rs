@@ -17,7 +17,7 @@ const ALL: Mac = [0; 6];
 /// Where a tunnel sends what is for a link-layer address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    mac: Mac,
+    pub mac: Mac,
     pub to: IpAddr,
     /// Whether it gets what is for all, and for those that nothing is known of.
     pub for_all: bool,

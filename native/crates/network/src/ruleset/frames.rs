@@ -8,7 +8,7 @@ use super::{
 use crate::environment::Environment;
 use crate::names;
 use crate::nftables::expression::{
-    FIRST, Header, Meta, accept, drop, goto, immediate, lookup, meta, payload, register, write,
+    FIRST, Header, Meta, accept, and, drop, equals, goto, immediate, lookup, meta, payload, register, write,
 };
 use crate::nftables::table::{Field, Hook, INPUT, PREROUTING, Table};
 use crate::nftables::{Batch, Family};
@@ -19,6 +19,8 @@ pub const ARRIVING: &str = "arriving";
 /// The chain for what goes up to this host.
 const ARRIVED: &str = "arrived";
 const FROM_MEMBERS: &str = "from_members";
+const FROM_MEMBERS_V4: &str = "from_members_v4";
+const FROM_MEMBERS_V6: &str = "from_members_v6";
 const FROM_NEIGHBOURS: &str = "from_neighbours";
 
 /// What members send. `numbers` are those that are there; `anew` where there is a table.
@@ -39,10 +41,15 @@ pub fn frames(environment: &Environment, numbers: &[u32], anew: bool) -> Batch {
     table.counter(TUNNEL);
     table.branch(FROM_NEIGHBOURS);
     discovery::from_members(environment).iter().for_each(|rule| table.rule(FROM_NEIGHBOURS, rule));
-    table.branch(FROM_MEMBERS);
-    let manners = manners::from_members(environment);
-    let rules = [manners, ipv4(), ipv6(), arp(environment), vec![stop(SPOOFED)]];
-    rules.concat().iter().for_each(|rule| table.rule(FROM_MEMBERS, rule));
+    let branches = [
+        (FROM_MEMBERS_V4, ipv4(environment)),
+        (FROM_MEMBERS_V6, ipv6(environment)),
+        (FROM_MEMBERS, by_kind(environment)),
+    ];
+    for (chain, rules) in branches {
+        table.branch(chain);
+        rules.iter().for_each(|rule| table.rule(chain, rule));
+    }
     tunnel::from_hosts(environment, &mut table);
     table.chain(ARRIVING, Hook { number: PREROUTING, priority: -300, kind: "filter" });
     let from = |link: &[u8], chain| rule([is(meta(Meta::InputLink, FIRST), link), vec![goto(chain)]]);
@@ -87,28 +94,64 @@ fn arp(environment: &Environment) -> Vec<Rule> {
     rules
 }
 
+fn by_kind(environment: &Environment) -> Vec<Rule> {
+    let kinds = [(IPV4, FROM_MEMBERS_V4), (IPV6, FROM_MEMBERS_V6)];
+    let mut rules = kinds.map(|(kind, chain)| rule([frame(kind), vec![goto(chain)]])).to_vec();
+    rules.push(manners::group());
+    rules.extend(arp(environment));
+    rules.push(stop(SPOOFED));
+    rules
+}
+
+/// Goes on with a frame for one member.
+fn to_member() -> Rule {
+    let (mask, value) = names::MEMBER_MACS;
+    vec![payload(Header::Link, 0, 4, FIRST), and(&mask[..4]), equals(&value[..4])]
+}
+
 /// What most frames are comes first.
-fn ipv4() -> Vec<Rule> {
+fn ipv4(environment: &Environment) -> Vec<Rule> {
     const REDIRECT: u8 = 5;
     let own = || {
         let address = sender(payload(Header::Network, 12, 4, register(24)));
         rule([address, vec![lookup(MEMBERS_V4, NUMBER_V4, false), accept()]])
     };
-    vec![
-        rule([frame(IPV4), other_transport(ICMP), own()]),
-        rule([frame(IPV4), transport(ICMP), message(REDIRECT), stop(SPOOFED)]),
-        rule([frame(IPV4), transport(ICMP), own()]),
-    ]
+    let range = environment.subnets.iter().find(|range| range.network().is_ipv4());
+    let mut rules = manners::with_ipv4();
+    rules.extend(range.map(|range| {
+        let there = within(payload(Header::Network, 16, 4, FIRST), range);
+        rule([to_member(), there, other_transport(ICMP), own()])
+    }));
+    rules.extend([
+        manners::group(),
+        manners::astray_v4(range),
+        rule([other_transport(ICMP), own()]),
+        rule([transport(ICMP), message(REDIRECT), stop(SPOOFED)]),
+        rule([transport(ICMP), own()]),
+        stop(SPOOFED),
+    ]);
+    rules
 }
 
-fn ipv6() -> Vec<Rule> {
+fn ipv6(environment: &Environment) -> Vec<Rule> {
+    let own = || rule([own_address(), vec![accept()]]);
     // What a kernel sends by itself as long as it has no address is no offence.
     let nobody = is(payload(Header::Network, 8, 16, FIRST), &Ipv6Addr::UNSPECIFIED.octets());
-    vec![
-        rule([frame(IPV6), other_transport(ICMPV6), own_address(), vec![accept()]]),
-        rule([frame(IPV6), transport(ICMPV6), vec![goto(FROM_NEIGHBOURS)]]),
-        rule([frame(IPV6), nobody, vec![drop()]]),
-    ]
+    let range = environment.subnets.iter().find(|range| range.network().is_ipv6());
+    let mut rules = manners::with_ipv6();
+    rules.extend(range.map(|range| {
+        let there = within(payload(Header::Network, 24, 16, FIRST), range);
+        rule([to_member(), there, other_transport(ICMPV6), own()])
+    }));
+    rules.extend([
+        manners::group(),
+        manners::astray_v6(range),
+        rule([other_transport(ICMPV6), own()]),
+        rule([transport(ICMPV6), vec![goto(FROM_NEIGHBOURS)]]),
+        rule([nobody, vec![drop()]]),
+        stop(SPOOFED),
+    ]);
+    rules
 }
 
 /// Goes on when the sender of an IPv6 packet is the member.

@@ -1,13 +1,17 @@
 //! Hosts for a test: network namespaces on one underlay, a bridge in the namespace of the test.
 
 use super::{Computer, Wire};
+use network::carrier::{PATIENCE, await_running};
 use network::environment::MTU;
 use network::link::Pair;
+use network::messages::Conversation;
+use network::names::Mac;
 use network::nftables::{Family, table};
 use network::route::Rtnetlink;
 use network::{Environment, Tunnel};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 /// One host, as the others reach it.
 pub struct Host {
@@ -42,6 +46,13 @@ pub fn hosts<const N: usize>(v4: bool) -> [Host; N] {
             if v4 { (format!("192.0.2.{number}"), 24) } else { (format!("2001:db8::{number}"), 64) };
         let address = text.parse().expect("an address");
         there.add_address(link, address, length).expect("an address");
+        // What is sent before the kernel has noticed that both ends are on is lost.
+        let here_too = || Conversation::open(libc::NETLINK_ROUTE);
+        let in_there = || Conversation::open_in(computer.handle().as_fd(), libc::NETLINK_ROUTE);
+        await_running(&there, "wan", PATIENCE, in_there).expect("carried");
+        for name in [&name, "underlay"] {
+            await_running(&here, name, PATIENCE, here_too).expect("carried");
+        }
         Host { computer, address }
     })
 }
@@ -69,6 +80,23 @@ impl Host {
     pub fn stopped(&self, environment: &Environment, name: &str) -> u64 {
         let seen = self.run(|| environment.inspect()).expect("looked at");
         seen.stopped.iter().filter(|count| count.name == name).map(|count| count.packets).sum()
+    }
+
+    /// Waits until this host has learned that a member is on another one.
+    pub fn learn(&self, environment: &Environment, member: Mac, on: &Host) {
+        let limit = Instant::now() + PATIENCE;
+        self.run(|| {
+            let links = Rtnetlink::open().expect("a conversation");
+            let tunnel = links.number_of(&environment.id.tunnel()).expect("there");
+            let knows = || {
+                let known = links.flooded(tunnel).expect("asked");
+                known.iter().any(|known| known.mac == member && known.to == on.address)
+            };
+            while !knows() {
+                assert!(Instant::now() < limit, "nobody has told");
+                std::thread::yield_now();
+            }
+        });
     }
 
     /// Everything of environments that there is here.
