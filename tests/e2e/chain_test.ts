@@ -18,12 +18,12 @@ async function pairIn(town: Town): Promise<Stage> {
 }
 
 async function end(stage: Stage, ...names: string[]): Promise<void> {
-  for (const name of names) {
+  await Promise.all(names.map(async (name) => {
     // The end of one breaks the other's stream, and it ends by itself.
     await stage.attempt("kill", name);
     await stage.attempt("wait", name);
-    await stage.stasis("rm", name);
-  }
+  }));
+  await stage.stasis("rm", ...names);
 }
 
 async function running(stage: Stage): Promise<string[]> {
@@ -50,8 +50,7 @@ Deno.test({
     await streamOn(stage, "left", "right", ...copies.flatMap((name) => [`${name}-left`, `${name}-right`]));
     const { members } = await town.show("copy0");
     deepStrictEqual(members.map(({ addresses }) => addresses[0]).sort(), ["10.10.2.1", "10.10.2.2"]);
-    for (const name of copies) await end(stage, `${name}-left`, `${name}-right`);
-    await end(stage, "left", "right");
+    await end(stage, "left", "right", ...copies.flatMap((name) => [`${name}-left`, `${name}-right`]));
     for (const chain of chains.slice(-2)) {
       await stage.stasis("vne", "restore", chain);
       await streamOn(stage, "left", "right");

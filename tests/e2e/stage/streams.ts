@@ -56,7 +56,10 @@ export function received(stage: Stage, name: string): number {
 function logOf(stage: Stage, name: string): string {
   const folder = `${stage.folder}/home/data/apps`;
   const found: { log: string; started: string }[] = [];
-  for (const { name: aid } of Deno.readDirSync(folder)) {
+  const aids = [...Deno.readDirSync(folder)].flatMap((one) =>
+    /^[0-9a-f]{12}$/.test(one.name) ? [one.name] : []
+  );
+  for (const aid of aids) {
     const meta = JSON.parse(Deno.readTextFileSync(`${folder}/${aid}/meta.json`));
     if (meta.name === name) found.push({ log: `${folder}/${aid}/log`, started: meta.started });
   }
