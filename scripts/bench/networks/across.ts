@@ -2,7 +2,7 @@
 
 import { show, summarise } from "../statistics.ts";
 import { Host, Namespace } from "./host.ts";
-import { ANSWERING, serve, type Way } from "./traffic.ts";
+import { ANSWERING, inSession, serve, type Way } from "./traffic.ts";
 
 const RANGE = "10.10.9.0/24";
 const PORT = "5002";
@@ -86,7 +86,7 @@ export async function plainTunnel({ a, b }: Pair): Promise<{ way: Way; close(): 
     await end.set(`ip address add 10.99.1.${index + 1}/24 dev eth0`, "ip link set eth0 up");
   }
   const server = await serve(b, ends[1]);
-  const way = { name: "plain VXLAN", address: "10.99.1.2", run: ends[0].run.bind(ends[0]) };
+  const way = { name: "plain VXLAN", address: "10.99.1.2", run: inSession(ends[0]) };
   return {
     way,
     async close() {

@@ -16,7 +16,7 @@ export interface Way {
   run(...words: string[]): Promise<string>;
 }
 
-/** MiB per second, and microseconds there and back. */
+/** MiB per second, and microseconds there and back, each of the best moments of a round. */
 export interface Traffic {
   throughput: number;
   latency: number;
@@ -69,7 +69,7 @@ export async function plainBridge(
     await end.set(`ip address add 10.99.0.${index + 1}/24 dev eth0`, "ip link set eth0 up");
   }
   const server = await serve(host, ends[1]);
-  const way = { name: "veth and bridge", address: "10.99.0.2", run: ends[0].run.bind(ends[0]) };
+  const way = { name: "veth and bridge", address: "10.99.0.2", run: inSession(ends[0]) };
   return {
     way,
     async close() {
@@ -80,9 +80,14 @@ export async function plainBridge(
   };
 }
 
+/** Programs of a namespace have a session each, as those of applications do: the scheduler shares processors between sessions. */
+export function inSession(end: Namespace): Way["run"] {
+  return (...words) => end.run("setsid", "--wait", ...words);
+}
+
 /** Has a namespace answer; returns how to end that. */
 export async function serve(host: Host, end: Namespace): Promise<() => Promise<void>> {
-  const [program = "", ...args] = end.argv(host.traffic, ...ANSWERING);
+  const [program = "", ...args] = end.argv("setsid", host.traffic, ...ANSWERING);
   const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped" }).spawn();
   const reader = child.stdout.getReader();
   await reader.read();
