@@ -96,9 +96,12 @@ export class Stage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await endApplications(this.#home);
+    for (const aid of await endApplications(this.#home)) {
+      await this.attempt("kill", aid);
+      await this.attempt("wait", aid);
+    }
     for (const name of loadedTemplates(this.#home)) {
-      await capture([...this.within, ...this.product, "template", "unload", name], this.#options());
+      await this.attempt("template", "unload", name);
     }
     await Deno.remove(this.folder, { recursive: true });
   }

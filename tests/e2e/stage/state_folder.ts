@@ -6,24 +6,27 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 interface Application {
+  aid: string;
   name: string;
   folder: string;
   started: string;
-  ended: boolean;
+  runs: boolean;
   /** Its helper, once it runs, and when that started (proc_pid_stat(5), field 22). */
   init?: { pid: number; start_ticks: number };
 }
 
 /** Those that run first, newer ones before older ones. */
 export function applicationsIn(home: string): Application[] {
+  const sockets = new Set(names(`${home}/run`));
   const folders = names(`${home}/data/apps`).map((aid) => `${home}/data/apps/${aid}`);
   const found = folders.flatMap((folder): Application[] => {
     const meta = textOf(`${folder}/meta.json`);
-    const ended = textOf(`${folder}/status.json`) !== undefined;
-    return meta === undefined ? [] : [{ ...JSON.parse(meta), folder, ended }];
+    if (meta === undefined) return [];
+    const known: Application = JSON.parse(meta);
+    return [{ ...known, folder, runs: sockets.has(`${known.aid}.sock`) && helps(known) }];
   });
   return found.sort((one, other) =>
-    Number(one.ended) - Number(other.ended) || other.started.localeCompare(one.started)
+    Number(other.runs) - Number(one.runs) || other.started.localeCompare(one.started)
   );
 }
 
@@ -32,8 +35,11 @@ export function loadedTemplates(home: string): string[] {
   return names(`${home}/run/templates`).flatMap((name) => /^([^.].*)\.json$/.exec(name)?.[1] ?? []);
 }
 
-/** Kills all processes of all applications, and waits until their helpers have tidied up and ended. */
-export async function endApplications(home: string): Promise<void> {
+/**
+ * Kills all processes of all applications, and waits until their helpers have tidied up and ended. Returns the AIDs of what
+ * only the product can end: a command that was killed may not have written down who the helper is.
+ */
+export async function endApplications(home: string): Promise<string[]> {
   const deadline = performance.now() + 30_000;
   let left = applicationsIn(home).filter(helps);
   while (left.length > 0) {
@@ -42,6 +48,7 @@ export async function endApplications(home: string): Promise<void> {
     await delay(5);
     left = left.filter(helps);
   }
+  return names(`${home}/run`).flatMap((name) => /^(\w+)\.sock$/.exec(name)?.[1] ?? []);
 }
 
 /** Its helper runs. */
