@@ -89,7 +89,8 @@ export class Conversation implements AsyncDisposable {
       await during?.(talkOver(this.#writer, inbox));
     } catch (error) {
       await this.#hangUp();
-      throw error;
+      // Whoever would have read it has ended.
+      throw error instanceof Deno.errors.BrokenPipe ? this.#lost() : error;
     } finally {
       inbox.end(this.#lost());
     }

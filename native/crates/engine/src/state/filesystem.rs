@@ -5,7 +5,7 @@ use super::volumes::is_within;
 use crate::collection::Collection;
 use crate::explain::{Explain, Result, refused};
 use crate::nursery::Nursery;
-use crate::procfs::Mapping;
+use crate::procfs::{self, Mapping};
 use crate::program::Program;
 use crate::rebuild::Rebuild;
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,9 @@ impl FileRefV1 {
                 Ok(file)
             }
             Name::Misleading => {
+                if let Some(path) = by_another_mount(pid, link, meta, &collection.view) {
+                    return Ok(Self::new(&path, meta));
+                }
                 let what = format!("the file {}", String::from_utf8_lossy(link));
                 let why = "its name does not lead to it any more (another file system may be mounted there, or its own \
                            was taken away)";
@@ -138,6 +141,18 @@ fn name_of<'a>(link: &'a [u8], meta: &Metadata, view: &View) -> Name<'a> {
         (Err(error), None) if error.kind() == std::io::ErrorKind::PermissionDenied => Name::Present(link),
         _ => Name::Misleading,
     }
+}
+
+/// A file that was opened by a mount of a namespace that is gone, such as one that `ip netns exec` makes: its name begins at the
+/// root of the file system then, which the application has elsewhere.
+fn by_another_mount(pid: i32, link: &[u8], meta: &Metadata, view: &View) -> Option<Vec<u8>> {
+    let device = (sys::files::major(meta.dev()), sys::files::minor(meta.dev()));
+    let paths = procfs::mount_points(pid, device).into_iter().map(|point| {
+        let point = point.strip_suffix(b"/").unwrap_or(&point);
+        [point, link].concat()
+    });
+    let same = |there: Metadata| (there.dev(), there.ino()) == (meta.dev(), meta.ino());
+    paths.into_iter().find(|path| std::fs::symlink_metadata(view.path(path)).is_ok_and(same))
 }
 
 fn alike(a: &Metadata, b: &Metadata) -> bool {
