@@ -1,6 +1,9 @@
 """Reads standard input to its end at a steady pace. Prints how much there was, and its MD5 sum.
 
     meter.py FILE BYTES     FILE tells how much has come so far; BYTES is the pace, for each second
+
+Once there is a file FILE.on, it is a hundred times as fast: a move takes as long as the machine takes for it, and the
+stream must not end before.
 """
 
 import hashlib
@@ -9,7 +12,7 @@ import sys
 import time
 
 path, pace = sys.argv[1], int(sys.argv[2])
-total, sum_, begun = 0, hashlib.md5(), time.monotonic()
+total, sum_ = 0, hashlib.md5()
 while True:
     part = os.read(0, 1 << 16)
     if not part:
@@ -19,5 +22,5 @@ while True:
     with open(path + ".new", "w") as file:
         file.write(str(total))
     os.rename(path + ".new", path)
-    time.sleep(max(0, total / pace - (time.monotonic() - begun)))
+    time.sleep(len(part) / pace / (100 if os.path.exists(path + ".on") else 1))
 print(f"{total} bytes, {sum_.hexdigest()}", flush=True)
