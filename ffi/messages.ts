@@ -343,6 +343,16 @@ export interface TogetherRequest {
 }
 
 /**
+ * Of an application that is to go on elsewhere, first while it runs, then with what has changed. It waits at the gates of
+ * `SNAPSHOT_GATES`: at the first one the first snapshot is complete, behind the last one the application ends.
+ */
+export interface DepartRequest {
+  first: SnapshotRequest & { home: Home };
+  last: SnapshotRequest & { home: Home };
+  patience_ms: number;
+}
+
+/**
  * Where applications that are captured together wait for each other (`native/crates/engine/src/snapshot/together.rs`): ready to be
  * stopped; still, and nothing that is sent reaches them; captured, so that they run on behind it; complete and on disk.
  */
@@ -379,6 +389,8 @@ export interface RestoreRequest {
   origin?: Origin;
   /** The checksums of page data were compared already, by `verify`. */
   checked?: boolean;
+  /** All but those of the snapshot's own pack were. */
+  others_checked?: boolean;
   /** Take the place of a running application. */
   replace?: Replace;
   edits?: Edits;
@@ -454,6 +466,7 @@ export interface Operations {
   ids: { request: IdsRequest; response: { rows: IdRow[] } };
   remove: { request: { aid: string }; response: unknown };
   snapshot: { request: SnapshotRequest; response: SnapshotTaken };
+  depart: { request: DepartRequest; response: { first: SnapshotTaken; last: SnapshotTaken } };
   snapshot_together: { request: TogetherRequest; response: { taken: SnapshotTaken[] } };
   restore: { request: RestoreRequest; response: Restored };
   restore_together: {

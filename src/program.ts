@@ -12,6 +12,7 @@ import { inspect } from "./commands/inspect.ts";
 import { kill } from "./commands/kill.ts";
 import { logs } from "./commands/logs.ts";
 import { man } from "./commands/man.ts";
+import { move } from "./commands/move.ts";
 import { peer } from "./commands/peer.ts";
 import { ps } from "./commands/ps.ts";
 import { restore } from "./commands/restore.ts";
@@ -41,7 +42,7 @@ export function buildProgram(open: Open): CommandUnknownOpts {
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText("after", EXAMPLES);
   const groups: [title: string, commands: CommandUnknownOpts[]][] = [
-    ["Applications:", [run, ps, ids, logs, exec, stop, kill, wait].map((make) => make(open))],
+    ["Applications:", [run, ps, ids, logs, exec, stop, kill, wait, move].map((make) => make(open))],
     [
       "Snapshots:",
       [snapshot, restore, rollback, snapshots, inspect, verify, exportSnapshot, importSnapshot, rm].map((

@@ -18,11 +18,24 @@ export interface Layout {
   volumes: readonly string[];
 }
 
+/** What there is in the folder already, and how sure it must be. */
+export interface Circumstances {
+  /** Files that the archive may have second names for. */
+  known?: ReadonlySet<string>;
+  /** Whether it is to outlast a crash of the host. */
+  durable?: boolean;
+}
+
 /**
- * Unpacks the rest of an archive into a folder of this user's alone, which is empty. Nothing is written through a link that the
+ * Unpacks the rest of an archive into a folder of this user's alone, which has nothing at those places. Returns the files. Nothing is written through a link that the
  * archive brought: symbolic links come last, and everything else goes into folders that were made here.
  */
-export async function unpack(reader: ArchiveReader, into: string, layout: Layout): Promise<void> {
+export async function unpack(
+  reader: ArchiveReader,
+  into: string,
+  layout: Layout,
+  { known = new Set(), durable = true }: Circumstances = {},
+): Promise<Set<string>> {
   const folders = new Map<string, Entry | undefined>([["", undefined]]);
   const files = new Map<string, Entry>();
   const links: Entry[] = [];
@@ -40,13 +53,16 @@ export async function unpack(reader: ArchiveReader, into: string, layout: Layout
     } else if (entry.kind === "symlink") {
       links.push(entry);
     } else if (entry.kind === "link") {
-      if (!files.has(entry.target ?? "")) throw damaged(`"${path}" is a link to what did not come before it`);
+      const { target = "" } = entry;
+      if (!files.has(target) && !known.has(target)) {
+        throw damaged(`"${path}" is a link to what did not come before it`);
+      }
       Deno.linkSync(`${into}/${entry.target}`, `${into}/${path}`);
     } else {
       using file = Deno.openSync(`${into}/${path}`, { write: true, createNew: true, mode: 0o600 });
       await reader.save(entry, file);
       if (free) await settleFile(entry, file, `${into}/${path}`);
-      await file.sync();
+      if (durable) await file.sync();
       files.set(path, entry);
     }
   }
@@ -54,9 +70,10 @@ export async function unpack(reader: ArchiveReader, into: string, layout: Layout
   // Innermost first: what is made in a folder changes its time, and a mode may bar from making more.
   for (const [path, entry] of [...folders].reverse()) {
     const folder = path === "" ? into : `${into}/${path}`;
-    syncFolder(folder);
+    if (durable) syncFolder(folder);
     if (entry !== undefined && isWithin(path, layout.volumes)) settleFolder(entry, folder);
   }
+  return new Set(files.keys());
 }
 
 function require(entry: Entry, layout: Layout, free: boolean): void {

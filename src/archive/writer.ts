@@ -20,6 +20,17 @@ export class ArchiveWriter {
 
   constructor(readonly sink: Sink, readonly proceed: () => void) {}
 
+  /** Files that whoever reads the archive has already, under `path`, are told as second names of those. */
+  knowing(folder: string, path: string): void {
+    for (const { name, isDirectory, isFile } of Deno.readDirSync(folder)) {
+      const [from, to] = [`${folder}/${name}`, `${path}/${name}`];
+      if (isDirectory) this.knowing(from, to);
+      if (!isFile) continue;
+      const info = Deno.lstatSync(from);
+      this.#named.set(`${info.dev}:${info.ino}`, to);
+    }
+  }
+
   async title(title: Title): Promise<void> {
     await this.text(TITLE, `${JSON.stringify(title)}\n`);
   }

@@ -5,6 +5,7 @@ import { SNAPSHOT } from "../archive/layouts.ts";
 import type { ArchiveReader } from "../archive/reader.ts";
 import { parseTitle } from "../archive/title.ts";
 import { unpack } from "../archive/unpack.ts";
+import { Arrivals } from "../catalog/arrivals.ts";
 import { isFolder, makePrivateFolder, storeOf } from "../catalog/home.ts";
 import { isId, newId } from "../catalog/names.ts";
 import { syncFolder } from "../catalog/tree.ts";
@@ -40,29 +41,14 @@ function idIn(text: string): string {
 async function takeIn(session: Session, reader: ArchiveReader, wanted: string): Promise<string> {
   const store = storeOf(session.home);
   makePrivateFolder(store);
-  const arrivals = `${session.home.data}/arriving`;
-  makePrivateFolder(arrivals);
-  sweep(arrivals);
-  const partial = `${arrivals}/${Deno.pid}`;
-  try {
-    Deno.mkdirSync(partial, { mode: 0o700 });
-    await unpack(reader, partial, SNAPSHOT);
-    await session.perform("inspect", { dir: `${partial}/image` });
-    await session.perform("adopt_volumes", { dir: `${partial}/image` });
-    await session.perform("verify", { dir: `${partial}/image` });
-    const id = isId(wanted) && !isFolder(`${store}/${wanted}`) ? wanted : newId();
-    Deno.renameSync(`${partial}/image`, `${store}/${id}`);
-    syncFolder(store);
-    return id;
-  } finally {
-    if (isFolder(partial)) Deno.removeSync(partial, { recursive: true });
-  }
-}
-
-/** What commands left that were killed: each has its process id for a name. */
-function sweep(arrivals: string): void {
-  for (const { name } of Deno.readDirSync(arrivals)) {
-    const alive = Number(name) !== Deno.pid && isFolder(`/proc/${name}`);
-    if (!alive) Deno.removeSync(`${arrivals}/${name}`, { recursive: true });
-  }
+  using arrivals = Arrivals.open(session.home);
+  const partial = arrivals.folder;
+  await unpack(reader, partial, SNAPSHOT);
+  await session.perform("inspect", { dir: `${partial}/image` });
+  await session.perform("adopt_volumes", { dir: `${partial}/image` });
+  await session.perform("verify", { dir: `${partial}/image` });
+  const id = isId(wanted) && !isFolder(`${store}/${wanted}`) ? wanted : newId();
+  Deno.renameSync(`${partial}/image`, `${store}/${id}`);
+  syncFolder(store);
+  return id;
 }

@@ -81,6 +81,11 @@ export class Claims implements Disposable {
     return this.#link(number);
   }
 
+  /** Takes an address that another host owns, and lets an application have here that is to come from there. */
+  takeEntrusted(address: string): NetworkLink {
+    return this.#link(this.#requireFree(address));
+  }
+
   /** Takes `count` addresses, from the asked one on. */
   takeMany(count: number, asked?: string): NetworkLink[] {
     const links: NetworkLink[] = [];

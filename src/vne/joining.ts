@@ -71,7 +71,11 @@ async function placeForRun(session: Session, wish: Wish): Promise<Joining> {
 }
 
 /** For an application that comes back: the network that it had, at the same address and ports of the host, where nothing is said. */
-export async function joinForRestore(session: Session, wish: Wish, inspection: Inspection): Promise<Joining> {
+export async function joinForRestore(
+  session: Session,
+  wish: Wish,
+  inspection: Pick<Inspection, "links">,
+): Promise<Joining> {
   const joining = await placeForRestore(session, wish, inspection);
   const inEnvironment = joining.addresses.length > 0;
   const saved = inEnvironment ? inspection.links?.[0]?.published ?? [] : [];
@@ -79,10 +83,22 @@ export async function joinForRestore(session: Session, wish: Wish, inspection: I
   return await publishing(session, joining, () => ports);
 }
 
+/** For an application that comes from another host, which runs it with its address until it is here. */
+export async function joinForMove(
+  session: Session,
+  { links: [link] }: { links: readonly NetworkLink[] },
+): Promise<Joining> {
+  if (link === undefined) return new Joining([undefined]);
+  const environment = environmentOf(session, link.environment);
+  const [address = ""] = link.addresses;
+  const joining = await join(session, environment, (claims) => [claims.takeEntrusted(address)]);
+  return await publishing(session, joining, () => link.published ?? []);
+}
+
 async function placeForRestore(
   session: Session,
   wish: Wish,
-  { links = [] }: Inspection,
+  { links = [] }: Pick<Inspection, "links">,
 ): Promise<Joining> {
   const [saved] = links;
   const place = placeOf(wish);

@@ -3,14 +3,20 @@
 import type { Picture, PictureApplication, PictureEnvironment, PictureHost } from "../ui/picture.ts";
 import type { Seen } from "./looking.ts";
 import type { Member } from "./members.ts";
+import type { NamedMember } from "./names.ts";
 
 /** An environment with its hosts. */
-export type Sitter = Pick<Seen, "name" | "subnets" | "outside" | "members" | "hosts"> & {
+export interface Sitter extends Pick<Seen, "name" | "subnets" | "outside" | "members" | "hosts"> {
   encrypted: boolean;
-};
+  /** What other hosts have told last, by their names. */
+  known?: ReadonlyMap<string, readonly NamedMember[]>;
+}
+
+/** What a picture shows of a member. */
+type Shown = Pick<Member, "name" | "state" | "addresses" | "published">;
 
 interface Host extends PictureHost {
-  members: Member[];
+  members: Shown[];
 }
 
 /** Puts environments into one picture. Hosts are told apart by their names; `here` is the name of this one where nobody else has it. */
@@ -30,14 +36,14 @@ export function portrait(sitters: readonly Sitter[], here: string): Picture {
   };
 }
 
-function hostsOf({ hosts = [], members }: Sitter, own: string): Host[] {
+function hostsOf({ hosts = [], members, known }: Sitter, own: string): Host[] {
   if (hosts.length === 0) return [{ name: own, here: true, reachable: true, members }];
-  return hosts.map(({ name, address, self, members = [], unreachable }) => ({
+  return hosts.map(({ name, address, self, members, unreachable }) => ({
     name,
     address,
     here: self,
     reachable: unreachable === undefined,
-    members,
+    members: members ?? known?.get(name)?.map(formerly) ?? [],
   }));
 }
 
@@ -48,6 +54,10 @@ function merged(known: PictureHost | undefined, host: PictureHost): Partial<Pict
   return { reachable, ...(address !== undefined && { address }) };
 }
 
+function formerly({ name, addresses, running }: NamedMember): Shown {
+  return { name, addresses, state: running ? "running" : "exited" };
+}
+
 function environmentIn(
   { name, subnets, outside, encrypted }: Sitter,
   hosts: readonly Host[],
@@ -55,7 +65,7 @@ function environmentIn(
   return { name, ranges: [...subnets], outside, encrypted, hosts: hosts.map((host) => host.name) };
 }
 
-function applicationIn(environment: string, host: string, member: Member): PictureApplication {
+function applicationIn(environment: string, host: string, member: Shown): PictureApplication {
   const { name, addresses, state, published = [] } = member;
   const ports = published.map(({ protocol, port, host }) => ({ protocol, port, host }));
   return { name, host, environment, addresses, running: state === "running", published: ports };

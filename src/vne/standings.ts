@@ -86,7 +86,14 @@ function shown(span: Span, { id, name, address, numbers }: Span["hosts"][number]
 
 function isMember(value: unknown): value is Member {
   if (!isRecord(value)) return false;
-  const { aid, name, state, addresses } = value;
+  const { aid, name, state, addresses, published } = value;
   return isText(aid) && isText(name) && (state === "running" || state === "exited" || state === "lost") &&
-    Array.isArray(addresses) && addresses.length <= 16 && addresses.every(isText);
+    Array.isArray(addresses) && addresses.length <= 16 && addresses.every(isText) &&
+    (published === undefined || Array.isArray(published) && published.every(isPort));
+}
+
+function isPort(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { protocol, port, host } = value;
+  return (protocol === "tcp" || protocol === "udp") && typeof port === "number" && typeof host === "number";
 }

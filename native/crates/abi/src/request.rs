@@ -197,6 +197,16 @@ requests! {
         /// How long they may wait for each other.
         patience_ms: u64,
     }
+    /// Capture an application that is to go on elsewhere: while it runs, then, when the caller has let it pass the gate behind
+    /// that, once more, with what has changed. It stands still until the caller lets it end at the last gate of
+    /// [`SnapshotTogether`], whose gates these are.
+    Depart {
+        /// Does not stop it.
+        first: Snapshot,
+        /// Stops it; refers to what the first one has.
+        last: Snapshot,
+        patience_ms: u64,
+    }
     /// Bring several snapshots back at one moment, all or none. The caller lets them pass two gates (`abi::Gates`).
     RestoreTogether {
         /// Each with a name, and detached.
@@ -222,6 +232,9 @@ requests! {
         /// The caller had the checksums of page data compared already, by `verify`.
         #[serde(default)]
         checked: bool,
+        /// All but those of the snapshot's own pack were.
+        #[serde(default)]
+        others_checked: bool,
         #[serde(default)]
         volumes: Volumes,
         /// As it was in the snapshot, where nothing is said.

@@ -56,7 +56,7 @@ pub use interposition::Interposition;
 pub use launched::{depart, emulate};
 pub use layers::{VOLUMES, claim_layer, layers};
 pub use listing::{Application, EnvironmentMember, State, list, members, remove, running_names};
-pub use membership::{environment, kernel_refused, key_accounts, tunnel};
+pub use membership::{environment, kernel_refused, key_accounts, member, tunnel};
 pub use meta::{Meta, Volume};
 pub use mounting::collect as collect_lasting;
 pub use names::HOSTS;

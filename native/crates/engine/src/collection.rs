@@ -26,6 +26,8 @@ pub struct Collection {
     pub pipes: pipe::Collector,
     /// Whether memory may be read from copies, so that the application can go on.
     pub copy_on_write: bool,
+    /// From how much memory of its own on a process is copied, in KiB.
+    pub least_copied: u64,
     /// Copies by the process that they are of.
     pub copies: HashMap<i32, FrozenCopy>,
     pub unix: unix::Collector,

@@ -29,6 +29,7 @@ pub fn dispatch(mut request: Value, programs: Programs, control: &Control) -> Re
         "restore_together" => answer(request, control, |request, control| {
             restore::together::bring_back(request, programs.init, control)
         }),
+        "depart" => answer(request, control, snapshot::departing::depart),
         "restore" => answer(request, control, |request, control| {
             restore::bring_back(request, programs.init.into(), control)
         }),

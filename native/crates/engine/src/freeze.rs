@@ -64,12 +64,13 @@ impl FrozenTree {
     }
 
     /// Stops the descendants of `keeper`, which goes on running and may adopt orphans meanwhile. `filtered`: they have the
-    /// filter of their capsule. `patience`: how long a thread may take.
-    pub fn freeze_below(keeper: i32, filtered: bool, patience: Duration) -> Result<Self> {
+    /// filter of their capsule. `patience`: how long a thread may take. `except`: processes that are none of the application.
+    pub fn freeze_below(keeper: i32, filtered: bool, patience: Duration, except: &[i32]) -> Result<Self> {
         let mut tree = Self::empty(filtered, patience);
         loop {
             let children = procfs::children(keeper).explain(|| children_of(keeper))?;
-            let fresh: Vec<i32> = children.into_iter().filter(|pid| !tree.holds(*pid)).collect();
+            let known = |pid: &i32| tree.holds(*pid) || except.contains(pid);
+            let fresh: Vec<i32> = children.into_iter().filter(|pid| !known(pid)).collect();
             if fresh.is_empty() {
                 return Ok(tree);
             }

@@ -69,7 +69,7 @@ impl Incumbent {
                 .hint("Stop it, and restore the snapshot: stasis stop, stasis restore"));
         }
         let filtered = capsule.interposition().is_some_and(|interposition| interposition.kernel);
-        let tree = FrozenTree::freeze_below(hosted.init, filtered, freeze::PATIENCE)?;
+        let tree = FrozenTree::freeze_below(hosted.init, filtered, freeze::PATIENCE, &[])?;
         let estate = Estate::of(&tree)?;
         let streams = hosted.root.and_then(|root| streams(root, &tree));
         Ok(Self { capsule: Some(capsule), tree, estate, streams })

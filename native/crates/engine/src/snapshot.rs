@@ -1,20 +1,24 @@
 //! Taking a snapshot: stop, collect, copy, let go.
 
 mod copying;
+pub mod departing;
 mod sealing;
 mod subject;
+mod terms;
 pub mod together;
 
 use crate::chain::Chain;
 use crate::explain::{Explain, Result};
 use crate::freeze::FrozenTree;
 use crate::meeting::{Gate, Seat};
+use crate::state::base::{Base, Kept};
 use crate::state::descriptors::network::connection;
 use crate::state::descriptors::network::quiet::Quiet;
+use crate::state::frozen_copy;
 use crate::state::namespaces;
 use crate::state::pages;
 use crate::state::process;
-use crate::state::{cgroups, descriptors, host, posix_memory, posix_queues, system_v, translation, volumes};
+use crate::state::{cgroups, descriptors, host, posix_memory, posix_queues, system_v, translation};
 use abi::request::{Snapshot, Tcp};
 use abi::{Code, Control, Fault, Phase, Unit};
 use copying::{Copies, copy_frozen, copy_pages};
@@ -24,6 +28,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use subject::Subject;
+use terms::{Means, Terms};
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -42,11 +47,12 @@ const ENDED: &str = "The application, or a process of it, ended by itself; no sn
 
 /// Takes a snapshot of one application, or of process trees.
 pub fn take(request: Snapshot, control: &Control) -> Result<Report> {
-    take_with(request, control, None)
+    take_on(request, control, Terms::default()).map(|(report, _)| report)
 }
 
-/// The same beside others, with whom it waits at the gates of [`together`].
-pub fn take_with(request: Snapshot, control: &Control, company: Option<&Seat>) -> Result<Report> {
+/// The same on terms, with what may be kept of the application's memory.
+pub fn take_on(request: Snapshot, control: &Control, terms: Terms<'_>) -> Result<(Report, Vec<Kept>)> {
+    let Terms { company, base, lasting } = terms;
     let start = Instant::now();
     let mut subject = Subject::find(&request).map_err(|fault| fault.aftermath("No process was touched"))?;
     tidy_store(&request);
@@ -56,6 +62,10 @@ pub fn take_with(request: Snapshot, control: &Control, company: Option<&Seat>) -
     // Before the application stands still.
     let buffers = subject.resident().div_ceil(pages::CHUNK);
     writer.pack().prepare(buffers as usize, pages::CHUNK as usize);
+    let lent = base
+        .map(|base| base.lend(&mut writer).map(|pack| (base, pack)))
+        .transpose()
+        .map_err(|fault| fault.aftermath("The application was not touched, and no snapshot was kept"))?;
     let volumes = subject
         .volumes(&writer, control)
         .and_then(|volumes| pass(company, &together::PREPARED, control).map(|()| volumes))
@@ -63,28 +73,35 @@ pub fn take_with(request: Snapshot, control: &Control, company: Option<&Seat>) -
     let translation = subject.hold_ids().map_err(|fault| fault.aftermath(UNHARMED))?;
     let stopped = Instant::now();
     control.phase(Phase::Stopping, 0, Unit::None);
-    let tree = subject.freeze(company).map_err(|fault| match fault.code {
+    let copies = base.map(Base::copies).unwrap_or_default();
+    let tree = subject.freeze(company, &copies).map_err(|fault| match fault.code {
         Code::NoTarget => fault.aftermath("No snapshot was kept"),
         _ => fault.aftermath(UNHARMED),
     })?;
     let quiet =
         hold_still(&subject, &tree, &request, control, company).map_err(|fault| fault.aftermath(UNHARMED))?;
-    let outcome = capture(&subject, &tree, translation, &request, volumes.as_ref(), &mut writer, control)
+    let means = Means { volumes: volumes.as_ref(), lent, lasting };
+    let outcome = capture(&subject, &tree, translation, &request, &means, &mut writer, control)
         .and_then(|captured| pass(company, &together::COLLECTED, control).map(|()| captured));
     let Captured { mut chain, copies, mut connections, mut notes } =
         outcome.map_err(|fault| failed_with(fault, &tree))?;
-    let (pause, bytes) = if request.stop {
+    let (pause, bytes, kept) = if request.stop {
         // The image must be safe on disk before the only other copy of it ends.
         let bytes = finish_volumes(volumes.as_ref(), &mut chain, control)
             .and_then(|()| flush_and_seal(writer, &chain, &request.label, control))
             .and_then(|bytes| pass(company, &together::SAVED, control).map(|()| bytes))
             .map_err(|fault| fault.aftermath(UNHARMED))?;
         connections.silence();
+        if let Some(base) = base {
+            base.end();
+            // It is on another host as soon as it has ended here.
+            subject.leave_environments();
+        }
         tree.kill()?;
         connections.stay_silent(&mut notes);
         let pause = stopped.elapsed();
         subject.await_end();
-        (pause, bytes)
+        (pause, bytes, Vec::new())
     } else {
         // Our duplicates would keep the application's own close(2) from peers.
         drop(connections);
@@ -92,15 +109,17 @@ pub fn take_with(request: Snapshot, control: &Control, company: Option<&Seat>) -
         drop(tree);
         subject.release_ids();
         let pause = stopped.elapsed();
-        let bytes = copy_frozen(copies, &mut chain, &mut writer, control)
+        let copied = copy_frozen(&copies, &mut chain, &mut writer, control);
+        let kept = if lasting { copying::keep(copies, &chain) } else { copying::end(copies) };
+        let bytes = copied
             .and_then(|()| finish_volumes(volumes.as_ref(), &mut chain, control))
             .and_then(|()| flush_and_seal(writer, &chain, &request.label, control))
             .and_then(|bytes| pass(company, &together::SAVED, control).map(|()| bytes));
-        (pause, bytes.map_err(|fault| fault.aftermath(UNHARMED))?)
+        (pause, bytes.map_err(|fault| fault.aftermath(UNHARMED))?, kept)
     };
     let place = request.place.as_ref().unwrap_or(&request.out);
     volumes.iter().for_each(|volumes| volumes.remember(place));
-    Ok(report(request.out, &chain, bytes, pause, start.elapsed(), notes))
+    Ok((report(request.out, &chain, bytes, pause, start.elapsed(), notes), kept))
 }
 
 /// Waits for the others, if there are any. What that time is spent with is shown meanwhile.
@@ -180,7 +199,7 @@ fn capture(
     tree: &FrozenTree,
     translation: Option<translation::Source>,
     request: &Snapshot,
-    volumes: Option<&volumes::Collector>,
+    means: &Means,
     writer: &mut SnapshotWriter,
     control: &Control,
 ) -> Result<Captured> {
@@ -192,6 +211,7 @@ fn capture(
     let network = subject.network()?;
     let mut collection = subject.collection();
     collection.copy_on_write = subject.allows_copies(request.stop);
+    collection.least_copied = if means.lasting { 0 } else { frozen_copy::WORTHWHILE };
     collection.connections.close = request.tcp == Tcp::Close;
     collection.connections.stop = request.stop;
     let ids = translation.as_ref().map(translation::collect).transpose()?;
@@ -211,9 +231,9 @@ fn capture(
     collection.connections.collect(&collection.sockets, &mut collection.notes)?;
     descriptors::finish(tree, &processes, &mut collection)?;
     descriptors::complete(&processes, &mut collection)?;
-    let volumes = volumes.map_or(Ok(Vec::new()), |volumes| volumes.collect(tree, control))?;
+    let volumes = means.volumes.map_or(Ok(Vec::new()), |volumes| volumes.collect(tree, control))?;
     let host = host::collect(tree.processes[0].pid)?;
-    let copies = copy_pages(tree, &mut processes, &mut collection, writer, control)?;
+    let copies = copy_pages(tree, &mut processes, &mut collection, means.lent, writer, control)?;
     let chain = Chain {
         host,
         capsule: subject.capsule(),

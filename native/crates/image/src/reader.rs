@@ -61,6 +61,14 @@ impl SnapshotReader {
         verify::verify(&self.packs, progress)
     }
 
+    /// The same for the snapshot's own pack, where others are known to be sound.
+    ///
+    /// # Errors
+    /// As [`Self::verify_packs`].
+    pub fn verify_own_pack(&self, progress: &mut dyn FnMut(u64, u64) -> bool) -> Result<()> {
+        verify::verify(&self.packs[..self.packs.len().min(1)], progress)
+    }
+
     /// The file of a pack, for reading at the offsets that section bodies name.
     ///
     /// # Errors
@@ -83,6 +91,10 @@ impl SnapshotReader {
     /// As [`Self::pack_file`].
     pub fn pack_entry(&self, index: u32) -> Result<PackEntry> {
         Ok(self.pack(index)?.entry)
+    }
+
+    pub(crate) fn pack_path(&self, index: u32) -> Result<&Path> {
+        Ok(&self.pack(index)?.path)
     }
 
     /// Tells this snapshot from others: snapshots with the same sections and packs have the same.

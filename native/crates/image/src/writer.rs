@@ -4,7 +4,7 @@ use crate::folder::PartialFolder;
 use crate::pack;
 use crate::pack_writer::PackWriter;
 use crate::table::{self, PackEntry, SectionEntry};
-use crate::{Error, Result, checksum, files, limits, manifest};
+use crate::{Error, Result, SnapshotReader, checksum, files, limits, manifest};
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
@@ -90,6 +90,18 @@ impl SnapshotWriter {
         Ok(self.others.len() as u32)
     }
 
+    /// Refers to a pack of another snapshot on the same file system, which gets a second name in this one: so both are complete
+    /// by themselves. Returns its number.
+    ///
+    /// # Errors
+    /// As [`Self::refer`]; `Damaged` if that snapshot has no pack of this number; `Io`.
+    pub fn adopt(&mut self, other: &SnapshotReader, index: u32) -> Result<u32> {
+        let (entry, path) = (other.pack_entry(index)?, other.pack_path(index)?);
+        let name = self.folder.path().join("packs").join(pack::file_name(entry.id));
+        std::fs::hard_link(path, &name).map_err(|error| Error::io("link", &name, &error))?;
+        self.refer(entry)
+    }
+
     /// Writes everything through to the disk and gives the snapshot its name. Takes as long as the disk
     /// does: let the application go on before.
     ///
@@ -140,7 +152,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SnapshotReader, remove_abandoned};
+    use crate::remove_abandoned;
     use std::fs;
     use std::process::Command;
 

@@ -34,6 +34,16 @@ impl Rtnetlink {
             .attempt(|| "tell a bridge where a member is")
     }
 
+    /// Takes that back. Nothing happens where a bridge does not know it.
+    pub fn remove_forwarding(&self, port: u32, mac: Mac) -> Result<()> {
+        let mut unwanted = entry(port, mac);
+        unwanted.header.flags = NeighbourFlags::Controller;
+        match self.change(libc::RTM_DELNEIGH, 0, &unwanted) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(errno).attempt(|| "forget where a member is"),
+        }
+    }
+
     /// Lets a tunnel send what is for all to these hosts, and forget everything that it knows of others.
     pub fn flood_to(&self, tunnel: u32, peers: &[IpAddr]) -> Result<()> {
         let known = self.flooded(tunnel)?;

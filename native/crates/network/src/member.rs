@@ -61,8 +61,9 @@ impl Member {
     }
 
     /// Makes the member's link into a network namespace, where it is called `interface`, and whatever is missing of the
-    /// environment. Addresses and routes are there then; frames pass once it is [opened](Attached::open). The caller knows that no
-    /// other member has this number: a link that an ended one left is replaced.
+    /// environment. Addresses and routes are there then; frames pass once it is [opened](Attached::open), and before
+    /// that another host may have a member with this number. The caller knows that no other member of this host has it: a link
+    /// that an ended one left is replaced.
     ///
     /// # Errors
     /// Nothing of the member is left then.
@@ -122,9 +123,22 @@ impl Member {
     fn prepare_port(&self, host: &Rtnetlink, port: &str) -> Result<()> {
         let link = host.number_of(port)?;
         host.set_up_port(link)?;
-        host.leave_unaddressed(link)?;
+        host.leave_unaddressed(link)
+    }
+
+    /// Before the link is on: a host of an environment that spans several takes the member for its own from here on.
+    fn arrive(&self, host: &Rtnetlink, link: u32) -> Result<()> {
         host.add_forwarding(link, names::member_mac(self.number))?;
         self.environment.grant(self.number)
+    }
+
+    /// The member is on another host from here on. Its link here, over which nothing comes any more, goes with its namespace.
+    pub fn depart(&self) -> Result<()> {
+        let host = Rtnetlink::open()?;
+        if let Some(link) = host.link(&self.port())? {
+            host.remove_forwarding(link.number, names::member_mac(self.number))?;
+        }
+        self.environment.revoke(self.number)
     }
 
     /// Removes the member's link and its rights. Nothing happens where there is nothing.
@@ -138,7 +152,9 @@ impl Attached {
     /// Lets frames pass; they do when this returns. Other hosts that the environment spans get to know that the member is here.
     pub fn open(&self) -> Result<()> {
         let port = self.member.port();
-        self.host.switch_on(self.host.number_of(&port)?)?;
+        let link = self.host.number_of(&port)?;
+        self.member.arrive(&self.host, link)?;
+        self.host.switch_on(link)?;
         let namespace = self.namespace.as_fd();
         await_running(&self.there, &self.interface, PATIENCE, || {
             Conversation::open_in(namespace, libc::NETLINK_ROUTE)

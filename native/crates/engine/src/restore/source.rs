@@ -34,7 +34,7 @@ pub fn check(request: &Restore, control: &Control) -> Result<Source> {
         let in_memory =
             || ::capsule::resident::holding(&request.home, &residence::identity(&reader)).is_some();
         if !request.checked && !in_memory() {
-            check_pages(&reader, control).explain(what)?;
+            check_pages(&reader, request.others_checked, control).explain(what)?;
             volumes::check_for(request, &chain, control)?;
         }
         volumes::check_for(request, &chain, control)?;
@@ -75,14 +75,15 @@ fn require_host(chain: &Chain) -> Result<()> {
     Ok(())
 }
 
-fn check_pages(reader: &SnapshotReader, control: &Control) -> image::Result<()> {
+fn check_pages(reader: &SnapshotReader, only_own: bool, control: &Control) -> image::Result<()> {
     control.phase(Phase::Checking, 0, Unit::Bytes);
     let mut before = 0;
-    reader.verify_packs(&mut |done, _| {
+    let mut progress = |done, _| {
         control.advance(done - before);
         before = done;
         !control.cancelled()
-    })
+    };
+    if only_own { reader.verify_own_pack(&mut progress) } else { reader.verify_packs(&mut progress) }
 }
 
 fn require_processor(chain: &Chain) -> Result<()> {

@@ -72,13 +72,13 @@ impl Subject {
         }
     }
 
-    /// Stops every thread; `company` may be in a hurry.
-    pub fn freeze(&self, company: Option<&Seat>) -> Result<FrozenTree> {
+    /// Stops every thread, except those of processes that are not the application's own; `company` may be in a hurry.
+    pub fn freeze(&self, company: Option<&Seat>, except: &[i32]) -> Result<FrozenTree> {
         let patience = company.map_or(freeze::PATIENCE, |seat| seat.patience().min(freeze::PATIENCE));
         match self {
             Self::Capsule(source) => {
                 let filtered = source.interposition.is_some_and(|interposition| interposition.kernel);
-                FrozenTree::freeze_below(source.init, filtered, patience)
+                FrozenTree::freeze_below(source.init, filtered, patience, except)
             }
             Self::Trees(roots) => FrozenTree::freeze(roots),
         }
@@ -135,6 +135,15 @@ impl Subject {
         let Self::Capsule(source) = self else { return Ok(None) };
         let own = source.network.as_ref();
         own.map(|own| network::collect(own, &source.sockets, source.init)).transpose()
+    }
+
+    /// Has this host take it for a member on another one. What is left of its links goes with its processes.
+    pub fn leave_environments(&self) {
+        let Self::Capsule(source) = self else { return };
+        for link in source.network.iter().flat_map(|own| &own.links) {
+            // What cannot be taken back is when another host owns its address.
+            let _ = ::capsule::member(link).map(|member| member.depart());
+        }
     }
 
     /// Waits for the end of a capsule whose processes have been killed.

@@ -1,6 +1,6 @@
 //! Snapshots of several applications at one moment: all or none.
 
-use super::{Report, take_with};
+use super::{Report, Terms, take_on};
 use crate::explain::Result;
 use crate::meeting::{Gate, Meeting};
 use abi::request::{Snapshot, SnapshotTogether};
@@ -40,7 +40,8 @@ pub fn take(request: SnapshotTogether, control: &Control) -> Result<Taken> {
             .map(|(index, snapshot)| {
                 let (seat, part) = (meeting.seat(index), control.part());
                 scope.spawn(move || {
-                    let outcome = take_with(snapshot, &part, Some(&seat));
+                    let terms = Terms { company: Some(&seat), ..Terms::default() };
+                    let outcome = take_on(snapshot, &part, terms).map(|(report, _)| report);
                     seat.settle(outcome)
                 })
             })
@@ -61,7 +62,7 @@ pub fn take(request: SnapshotTogether, control: &Control) -> Result<Taken> {
 }
 
 /// As the user calls it.
-fn name_of(snapshot: &Snapshot) -> String {
+pub fn name_of(snapshot: &Snapshot) -> String {
     let name = snapshot.label.get("name").and_then(serde_json::Value::as_str);
     name.unwrap_or("an application").to_owned()
 }

@@ -8,21 +8,40 @@ use super::pages::{PageSource, Scan, StoppedProcess};
 use crate::explain::{Explain, Result};
 use crate::procfs::{self, Status};
 use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
 use tracee::{Stopped, Visit};
 
 /// Below this much memory of its own a process is read directly, in KiB.
-const WORTHWHILE: u64 = 64 << 10;
+pub const WORTHWHILE: u64 = 64 << 10;
 
 /// A copy of a process's memory; it ends when this is dropped.
 pub struct FrozenCopy {
     source: StoppedProcess,
     pid: i32,
+    /// Names it for good: others may have its id when it has ended by itself.
+    handle: OwnedFd,
+    /// The process that it is of.
+    pub of: i32,
+}
+
+impl FrozenCopy {
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Ends it. One that is gone already needs nothing.
+    pub fn end(&self) {
+        let _ = sys::lifecycle::signal_handle(self.handle.as_fd(), libc::SIGKILL);
+    }
+
+    pub fn entries(&self, range: Range<u64>) -> std::io::Result<Vec<u64>> {
+        self.source.entries(range)
+    }
 }
 
 impl Drop for FrozenCopy {
     fn drop(&mut self) {
-        // It ends by itself in the end; one that is gone already needs nothing.
-        let _ = sys::process::kill(self.pid, libc::SIGKILL);
+        self.end();
     }
 }
 
@@ -32,7 +51,7 @@ impl PageSource for FrozenCopy {
     }
 
     fn read(&self, ranges: &[(u64, u64)], buffer: &mut [u8]) -> Result<()> {
-        self.source.read(ranges, buffer)
+        self.source.read_by_file(ranges, buffer)
     }
 }
 
@@ -44,22 +63,26 @@ pub fn carries(mapping: &MappingV1) -> bool {
         .any(|advice| matches!(advice, AdviceV1::DontFork | AdviceV1::WipeOnFork | AdviceV1::HugeTlb { .. }))
 }
 
-/// Makes a copy of the visited process where that is worthwhile and harmless. None: read the process itself.
+/// Makes a copy of the visited process where that is harmless, and it has `least` KiB of its own. None: read the process itself.
 pub fn make(
     leader: &Stopped,
     status: &Status,
     filtered: bool,
+    least: u64,
     visit: &mut Visit,
 ) -> Result<Option<FrozenCopy>> {
     let own: Vec<u64> = status.numbers("RssAnon");
-    let small = own.first().is_none_or(|kib| *kib < WORTHWHILE);
+    let small = own.first().is_none_or(|kib| *kib < least);
     if small || super::seccomp::is_on(status, filtered) {
         return Ok(None);
     }
     // No room for another process, or no memory for its page tables: the direct way needs neither.
     let Ok(inside) = visit.fork_copy(leader) else { return Ok(None) };
     let pid = pid_here(inside, leader.tid(), status)?;
-    Ok(Some(FrozenCopy { source: StoppedProcess::open(pid)?, pid }))
+    let source = StoppedProcess::open(pid)?;
+    let what = || format!("Could not hold the copy of process {}", leader.tid());
+    let handle = sys::process::pidfd_open(pid).explain(what)?;
+    Ok(Some(FrozenCopy { source, pid, handle, of: leader.tid() }))
 }
 
 /// This command's id of the process that `inside` names in the PID namespace of process `like`.

@@ -2,6 +2,7 @@
 
 pub mod async_io;
 pub mod attributes;
+pub mod base;
 pub mod capsule;
 pub mod cgroups;
 pub mod contents;

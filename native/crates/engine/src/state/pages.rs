@@ -89,17 +89,35 @@ impl StoppedProcess {
         done
     }
 
+    /// Reads by /proc/PID/mem, which leaves pages as they are: process_vm_readv(2) pins them, and the kernel gives a process that
+    /// shares one with its parent or child a page of its own before that (since Linux 5.19).
+    pub fn read_by_file(&self, ranges: &[(u64, u64)], buffer: &mut [u8]) -> Result<()> {
+        let mut rest = buffer;
+        for &(address, length) in ranges {
+            let (part, tail) = rest.split_at_mut(length as usize);
+            self.memory
+                .read_exact_at(part, address)
+                .explain(|| format!("Could not read memory of process {} at {address:#x}", self.pid))?;
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// What pagemap tells of each page (Documentation/admin-guide/mm/pagemap.rst).
+    pub fn entries(&self, range: Range<u64>) -> std::io::Result<Vec<u64>> {
+        let mut bytes = vec![0u8; ((range.end - range.start) / PAGE * 8) as usize];
+        self.pagemap.read_exact_at(&mut bytes, range.start / PAGE * 8)?;
+        let entry = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        Ok(bytes.chunks_exact(8).map(entry).collect())
+    }
+
     /// Kernels before 6.7 have no PAGEMAP_SCAN: bits 63 and 62 present or swapped, 61 file-backed or shared.
     fn own_pages_from_entries(&self, range: Range<u64>) -> std::io::Result<Vec<Range<u64>>> {
         let mut found: Vec<Range<u64>> = Vec::new();
-        let mut entries = vec![0u8; 8 * 65536];
         let mut at = range.start;
         while at < range.end {
-            let count = ((range.end - at) / PAGE).min(65536) as usize;
-            let part = &mut entries[..count * 8];
-            self.pagemap.read_exact_at(part, at / PAGE * 8)?;
-            for entry in part.chunks_exact(8) {
-                let entry = u64::from_le_bytes(entry.try_into().expect("eight bytes"));
+            let end = range.end.min(at + 65536 * PAGE);
+            for entry in self.entries(at..end)? {
                 if entry >> 62 != 0 && entry & (1 << 61) == 0 {
                     push(&mut found, at..at + PAGE);
                 }
@@ -129,19 +147,12 @@ impl PageSource for StoppedProcess {
             return Ok(());
         }
         // Pages without read permission: only /proc/PID/mem reads through it.
-        let mut rest = buffer;
-        for &(address, length) in ranges {
-            let (part, tail) = rest.split_at_mut(length as usize);
-            self.memory
-                .read_exact_at(part, address)
-                .explain(|| format!("Could not read memory of process {} at {address:#x}", self.pid))?;
-            rest = tail;
-        }
-        Ok(())
+        self.read_by_file(ranges, buffer)
     }
 }
 
-fn push(found: &mut Vec<Range<u64>>, range: Range<u64>) {
+/// Adds a range, as part of the last one where it continues that.
+pub fn push(found: &mut Vec<Range<u64>>, range: Range<u64>) {
     match found.last_mut() {
         Some(last) if last.end == range.start => last.end = range.end,
         _ => found.push(range),
@@ -153,6 +164,19 @@ pub struct Plan {
     ranges: Vec<Range<u64>>,
     pub guards: Vec<GuardV1>,
     pub bytes: u64,
+}
+
+impl Plan {
+    /// Leaves out what `find` says need not be copied; returns where that is.
+    pub fn leave_out(
+        &mut self,
+        find: impl FnOnce(&[Range<u64>]) -> Result<(Vec<PageRunV1>, Vec<Range<u64>>)>,
+    ) -> Result<Vec<PageRunV1>> {
+        let (known, rest) = find(&self.ranges)?;
+        self.bytes = rest.iter().map(|range| range.end - range.start).sum();
+        self.ranges = rest;
+        Ok(known)
+    }
 }
 
 /// Finds the pages of the `wanted` ones among `mappings` that exist nowhere else.

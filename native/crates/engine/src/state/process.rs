@@ -186,9 +186,11 @@ fn copy_memory(
     collection: &mut Collection,
 ) -> Result<Answers> {
     collection.copy_on_write &= !answers.child_subreaper;
-    if collection.copy_on_write
-        && let Some(copy) = frozen_copy::make(process.leader(), status, collection.filtered(), visit)?
-    {
+    if !collection.copy_on_write {
+        return Ok(answers);
+    }
+    let least = collection.least_copied;
+    if let Some(copy) = frozen_copy::make(process.leader(), status, collection.filtered(), least, visit)? {
         collection.copies.insert(process.pid, copy);
     }
     Ok(answers)
