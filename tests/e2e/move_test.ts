@@ -110,8 +110,11 @@ async function open(): Promise<Land> {
 async function isIdle(town: Town): Promise<boolean> {
   const { STASIS_HOME: home } = town.host.stage.env;
   const arriving = await must(["sh", "-c", `ls "${home}/data/arriving" 2>/dev/null || true`]);
-  const claims: unknown[] = JSON.parse(await Deno.readTextFile(`${home}/data/vne/shop/claims.json`));
-  return arriving === "" && claims.length === 0;
+  const claims: { pid: number }[] = JSON.parse(await Deno.readTextFile(`${home}/data/vne/shop/claims.json`));
+  const ended = await Promise.all(
+    claims.map(({ pid }) => Deno.stat(`/proc/${pid}`).then(() => false, () => true)),
+  );
+  return arriving === "" && ended.every((one) => one);
 }
 
 /** What only a move leaves when it does not clean up after itself. */

@@ -90,10 +90,20 @@ pub fn set_times(path: &Path, accessed: i64, modified: i64, follow: bool) -> Res
 
 /// Magic number of the file system that an open file is on (fstatfs(2)).
 pub fn file_system(file: BorrowedFd) -> Result<i64> {
+    file_system_status(file).map(|status| status.f_type)
+}
+
+/// Bytes that an ordinary user may still write to the file system that an open file is on (fstatfs(2)).
+pub fn room(file: BorrowedFd) -> Result<u64> {
+    let status = file_system_status(file)?;
+    Ok(status.f_bavail.saturating_mul(u64::try_from(status.f_bsize).unwrap_or(0)))
+}
+
+fn file_system_status(file: BorrowedFd) -> Result<libc::statfs> {
     // SAFETY: statfs is plain data, which the call fills.
     unsafe {
         let mut status: libc::statfs = std::mem::zeroed();
         Errno::check(libc::fstatfs(file.as_raw_fd(), &raw mut status).into())?;
-        Ok(status.f_type)
+        Ok(status)
     }
 }
