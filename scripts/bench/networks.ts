@@ -3,7 +3,7 @@
 
 import { table } from "./statistics.ts";
 import { membersAcross, moving, Pair, plainTunnel } from "./networks/across.ts";
-import { growth, joining, joiningItself } from "./networks/growth.ts";
+import { growth, joining, withoutCommands } from "./networks/growth.ts";
 import { Host } from "./networks/host.ts";
 import { compare, members, plainBridge } from "./networks/traffic.ts";
 
@@ -14,8 +14,12 @@ export async function benchNetworks(product: string, rounds: number): Promise<vo
   await traffic(host, rounds);
   console.log(`\n${table(await joining(host, rounds))}`);
   await host.clear();
-  console.log(`\njoining, in the engine\n${(await joiningItself()).trimEnd()}`);
-  console.log(`\n${table(await growth(host))}`);
+  console.log(`\nwithout commands\n${(await withoutCommands()).trimEnd()}`);
+  const grown = await growth(host, async () => {
+    console.log("\namong many environments");
+    await traffic(host, rounds);
+  });
+  console.log(`\n${table(grown)}`);
   await across(product, rounds);
 }
 
@@ -24,7 +28,8 @@ async function traffic(host: Host, rounds: number): Promise<void> {
   try {
     console.log(table(await compare(host, rounds, plain.way, await members(host))));
   } finally {
-    await host.clear();
+    await host.end();
+    await host.stasis("vne", "rm", "traffic");
     await plain.close();
   }
 }

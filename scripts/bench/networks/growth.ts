@@ -6,8 +6,6 @@ import { type Host, output } from "./host.ts";
 
 const MANY = 200;
 const PART = 50;
-/** What joining is to take at most, in milliseconds. */
-export const JOINING = 10;
 
 /** A command that runs an application in an environment, beside one that gives it a network of its own with nothing in it. */
 export async function joining(host: Host, rounds: number): Promise<string[][]> {
@@ -29,38 +27,34 @@ export async function joining(host: Host, rounds: number): Promise<string[][]> {
   ];
 }
 
-/** The same in the engine, phase by phase. */
-export async function joiningItself(): Promise<string> {
+/** The same without commands, phase by phase; and making and removing many. */
+export async function withoutCommands(): Promise<string> {
   const manifest = fileURLToPath(new URL("../../../native/Cargo.toml", import.meta.url));
-  const example = ["--release", "--locked", "--example", "joining", "-p", "network"];
+  const example = ["--release", "--locked", "--example", "costs", "-p", "network"];
   return await output(["cargo", "run", "--quiet", "--manifest-path", manifest, ...example]);
 }
 
-/** Milliseconds of the first and the last of many, and what comes of both. */
-export async function growth(host: Host): Promise<string[][]> {
-  const bare = await summariseStart(host);
+/**
+ * Commands that make and remove many: milliseconds of the first and the last, and the ratio of the fastest of both. `among` is done
+ * while they are there.
+ */
+export async function growth(host: Host, among: () => Promise<void>): Promise<string[][]> {
   const names = Array.from({ length: MANY }, (_, index) => `many${index}`);
   const made: number[] = [];
   for (const [index, name] of names.entries()) {
     const range = `10.10.${100 + Math.floor(index / 16)}.${index % 16 * 16}/28`;
     made.push(await host.timed("vne", "create", name, "--subnet", range));
   }
+  await among();
   const removed: number[] = [];
   for (const name of names) removed.push(await host.timed("vne", "rm", name));
   const row = (title: string, times: number[]) => {
-    const beyond = times.map((time) => time - bare);
-    const [first, last] = [summarise(beyond.slice(0, PART)), summarise(beyond.slice(-PART))];
-    return [title, show(first), show(last), (last.median / first.median).toFixed(2)];
+    const [first, last] = [summarise(times.slice(0, PART)), summarise(times.slice(-PART))];
+    return [title, show(first), show(last), (last.lowest / first.lowest).toFixed(2)];
   };
   return [
     [`${MANY} environments, ms each`, `first ${PART}`, `last ${PART}`, "ratio"],
-    row("make, beyond the command's start", made),
-    row("remove, beyond the command's start", removed),
+    row("the command that makes one", made),
+    row("the command that removes one", removed),
   ];
-}
-
-async function summariseStart(host: Host): Promise<number> {
-  const starts = [];
-  for (let round = 0; round < 20; round++) starts.push(await host.timed("--version"));
-  return summarise(starts).median;
 }

@@ -80,14 +80,19 @@ export class Host implements AsyncDisposable {
     return performance.now() - begun;
   }
 
-  /** Ends and forgets applications, then removes environments. */
-  async clear(): Promise<void> {
+  /** Ends and forgets all applications. */
+  async end(): Promise<void> {
     const apps = lines(await this.stasis("ps", "--quiet"));
     for (const aid of apps) {
       await this.stasis("kill", aid).catch(() => {});
       await this.stasis("wait", aid).catch(() => {});
     }
     if (apps.length > 0) await this.stasis("rm", ...apps);
+  }
+
+  /** Removes all environments, too. */
+  async clear(): Promise<void> {
+    await this.end();
     for (const name of lines(await this.stasis("vne", "ls", "--quiet"))) await this.stasis("vne", "rm", name);
   }
 
