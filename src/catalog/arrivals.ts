@@ -1,4 +1,5 @@
 import type { Home } from "../../ffi/messages.ts";
+import { startOf } from "../process.ts";
 import { isFolder, makePrivateFolder } from "./home.ts";
 
 /** A folder of this command's own for what comes from elsewhere; it goes when this is disposed of. */
@@ -22,7 +23,7 @@ export class Arrivals implements Disposable {
 /** What commands left that were killed: each has its process id for a name. */
 function sweep(all: string): void {
   for (const { name } of Deno.readDirSync(all)) {
-    const alive = Number(name) !== Deno.pid && isFolder(`/proc/${name}`);
+    const alive = Number(name) !== Deno.pid && startOf(Number(name)) !== undefined;
     if (!alive) Deno.removeSync(`${all}/${name}`, { recursive: true });
   }
 }

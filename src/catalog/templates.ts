@@ -1,5 +1,6 @@
 import { StasisError } from "../../ffi/error.ts";
 import type { Environment, Home } from "../../ffi/messages.ts";
+import { startOf } from "../process.ts";
 import { isFolder, makePrivateFolder } from "./home.ts";
 import { checkName } from "./names.ts";
 import { linkTree, syncFolder, writeDurably } from "./tree.ts";
@@ -226,7 +227,9 @@ function sweep(folder: string): void {
   for (const { name } of Deno.readDirSync(folder)) {
     const maker = PARTIAL.exec(name)?.[1];
     const ours = Number(maker) === Deno.pid;
-    if (maker !== undefined && (ours || !isFolder(`/proc/${maker}`))) removeIfThere(`${folder}/${name}`);
+    if (maker !== undefined && (ours || startOf(Number(maker)) === undefined)) {
+      removeIfThere(`${folder}/${name}`);
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { StasisError } from "../../ffi/error.ts";
 import { syncFolder, writeDurably } from "../catalog/tree.ts";
+import { startOf } from "../process.ts";
 
 /** Keeps other commands from doing the same, from here to its disposal or this process's end. */
 export class Lock implements Disposable {
@@ -77,14 +78,4 @@ export function self(): Maker {
 
 export function isAlive({ pid, started }: Maker): boolean {
   return startOf(pid) === started;
-}
-
-/** Field 22 of /proc/PID/stat; the name in field 2 may hold anything. */
-function startOf(pid: number): string | undefined {
-  try {
-    const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
 }

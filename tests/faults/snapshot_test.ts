@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { capture, type Outcome, PRODUCT, Stage, until } from "../e2e/stage/stage.ts";
 import { Bystander, undisturbed } from "./bystander.ts";
 
-const TICKER = "import time\nprint('ready', flush=True)\nheap = bytearray(%d << 20)\n" +
+const TICKER = "import time\nheap = bytearray(%d << 20)\nprint('ready', flush=True)\n" +
   "while True:\n  time.sleep(0.05)\n  print('tick', flush=True)\n";
 
 async function ticker(stage: Stage, megabytes = 1, ...within: string[]): Promise<Bystander> {

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -14,7 +15,7 @@
 #include <unistd.h>
 
 static _Atomic(const char *) failure;
-static atomic_int over;
+static atomic_int over, started;
 static atomic_long computed, slept, passed, received;
 
 static void fail(const char *why) {
@@ -64,6 +65,7 @@ static void check_mask(int blocked) {
 }
 
 static void *compute(void *argument) {
+    started++;
     for (uint64_t seed = (uintptr_t)argument; !over; seed = seed * 6364136223846793005u + 1) {
         if (registers_hold(seed, 20000)) fail("a register changed");
         check_mask(0);
@@ -76,6 +78,7 @@ static void *compute(void *argument) {
 }
 
 static void *sleep_often(void *argument) {
+    started++;
     sigset_t mine;
     sigemptyset(&mine);
     sigaddset(&mine, SIGUSR2);
@@ -98,6 +101,7 @@ static int tolerant;
 
 /* Waits in a call that any stop makes return EINTR, unless whoever stopped it takes care. */
 static void *wait_for_events(void *argument) {
+    started++;
     int events = epoll_create1(0), bell = *(int *)argument;
     struct epoll_event event = {.events = EPOLLIN};
     epoll_ctl(events, EPOLL_CTL_ADD, bell, &event);
@@ -113,6 +117,7 @@ static void *wait_for_events(void *argument) {
 }
 
 static void *ring(void *argument) {
+    started++;
     while (!over) {
         long before = passed;
         uint64_t one = 1;
@@ -130,6 +135,7 @@ static void count(int signal) {
 
 /* Sends itself signals that must all arrive. */
 static void *signal_self(void *argument) {
+    started++;
     sigset_t mine;
     sigemptyset(&mine);
     sigaddset(&mine, SIGRTMIN);
@@ -159,6 +165,8 @@ int main(int argc, char **argv) {
     pthread_create(&threads[3], NULL, wait_for_events, &bell);
     pthread_create(&threads[4], NULL, ring, &bell);
     pthread_create(&threads[5], NULL, signal_self, NULL);
+    // A thread that is being made has a signal mask of its maker's.
+    while (started < 6) sched_yield();
     printf("ready\n");
     fflush(stdout);
     int signal;

@@ -109,20 +109,18 @@ export async function moving(pair: Pair, rounds: number): Promise<string[][]> {
     const watching = a.stasis("exec", "watches", "--", a.traffic, "watch", address, PORT, "0", "5");
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const begun = performance.now();
-    await move(from, to, `${a.folder}/round${round}`);
+    await move(pair, from, to);
     moves.push(performance.now() - begun);
     pauses.push(Number((await watching).split(" ")[0]));
   }
   const pause = summarise(pauses);
   return [
-    [`moving ${MEBIBYTES} MiB that feed a member, ms`, "the member hears nothing", "the commands take"],
+    [`moving ${MEBIBYTES} MiB that feed a member, ms`, "the member hears nothing", "the command takes"],
     ["", `${show(pause)}${pause.median > PAUSE ? ` above ${PAUSE}` : ""}`, show(summarise(moves))],
   ];
 }
 
-async function move(from: Host, to: Host, folder: string): Promise<void> {
-  await from.stasis("snapshot", "feeds", "--stop", "--out", folder);
-  await to.stasis("restore", folder, "-d", "--name", "feeds");
-  await from.stasis("rm", "feeds");
-  await Deno.remove(folder, { recursive: true });
+async function move(pair: Pair, from: Host, to: Host): Promise<void> {
+  const name = to === pair.a ? "a" : "b";
+  await from.stasis("move", "feeds", name, "--rsh", `${pair.a.folder}/rsh`, "--remote", to.product);
 }
