@@ -1,5 +1,6 @@
 /** The secret from which hosts derive the keys of their traffic. */
 
+import { createHmac } from "node:crypto";
 import { InvalidArgumentError } from "@commander-js/extra-typings";
 import { StasisError } from "../../ffi/error.ts";
 import type { Session } from "../session.ts";
@@ -18,9 +19,13 @@ export function secretFor(
     });
   }
   if (encrypt !== true) return undefined;
-  return secret === undefined
-    ? crypto.getRandomValues(new Uint8Array(LENGTH)).toHex()
-    : readSecret(session, secret);
+  const random = crypto.getRandomValues(new Uint8Array(LENGTH));
+  return secret === undefined ? random.toHex() : mixed(readSecret(session, secret), random);
+}
+
+/** Keys must not come back where an environment is made again with the same file: their packets are numbered from 1 again. */
+function mixed(secret: string, random: Uint8Array): string {
+  return createHmac("sha256", Uint8Array.fromHex(secret)).update(random).digest("hex");
 }
 
 function readSecret(session: Session, path: string): string {
