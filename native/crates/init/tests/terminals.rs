@@ -26,12 +26,15 @@ struct Seat {
     slave: OwnedFd,
     shown: Arc<Mutex<String>>,
     user: Child,
+    /// Its settings before the program had it.
+    before: String,
 }
 
 impl Seat {
     fn new(place: &Place, task: &[&str]) -> Self {
         let Pty { master, slave } = terminal::open_pty().unwrap();
         terminal::set_window_size(master.as_fd(), WindowSize { rows: 33, columns: 99 }).unwrap();
+        let before = settings(&slave);
         let stream = || slave.try_clone().unwrap();
         // setsid makes the pseudo terminal the controlling one, as a login does.
         let user = Command::new("setsid")
@@ -53,7 +56,7 @@ impl Seat {
                 screen.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..length]));
             }
         });
-        Self { master: master.into(), slave, shown, user }
+        Self { master: master.into(), slave, shown, user, before }
     }
 
     fn shows(&self, text: &str) -> bool {
@@ -72,11 +75,15 @@ impl Seat {
         self.master.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Every line setting, as stty writes it.
     fn settings(&self) -> String {
-        let stty = Command::new("stty").arg("-g").stdin(self.slave.try_clone().unwrap()).output().unwrap();
-        String::from_utf8(stty.stdout).unwrap()
+        settings(&self.slave)
     }
+}
+
+/// Every line setting of a terminal, as stty writes it.
+fn settings(slave: &OwnedFd) -> String {
+    let stty = Command::new("stty").arg("-g").stdin(slave.try_clone().unwrap()).output().unwrap();
+    String::from_utf8(stty.stdout).unwrap()
 }
 
 impl Drop for Seat {
@@ -128,7 +135,7 @@ fn an_attached_application_has_the_users_size_input_and_exit_code() {
     let place = Place::new();
     let script = "stty size; tty; read line; echo \"got $line\"; exit 4";
     let mut seat = Seat::new(&place, &["run", "/bin/sh", "-c", script]);
-    let before = seat.settings();
+    let before = seat.before.clone();
     seat.expect(&place, "/dev/pts/");
     assert!(seat.shows("33 99"), "{}", seat.shown.lock().unwrap());
     assert_ne!(seat.settings(), before, "the user's terminal is raw meanwhile");
@@ -175,7 +182,7 @@ fn a_command_killed_while_attached_gives_the_terminal_back_and_the_application_g
     let place = Place::new();
     let script = "echo on; read line; echo \"then $line\"; exit 0";
     let mut seat = Seat::new(&place, &["run", "/bin/sh", "-c", script]);
-    let before = seat.settings();
+    let before = seat.before.clone();
     seat.expect(&place, "on");
     place.until(|| seat.settings() != before);
     let [application] = place.list().try_into().unwrap();
@@ -205,7 +212,7 @@ fn a_command_in_a_capsule_has_a_terminal_of_its_own() {
     let started = place.run("host", &["/bin/sleep", "100"]).unwrap();
     let script = "tty; cat /proc/1/comm; read line; echo \"got $line\"; exit 6";
     let mut seat = Seat::new(&place, &["exec", started.aid.as_str(), "/bin/sh", "-c", script]);
-    let before = seat.settings();
+    let before = seat.before.clone();
     seat.expect(&place, "stasis-init");
     seat.type_in("hello\r");
     seat.expect(&place, "got hello");
